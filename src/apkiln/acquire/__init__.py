@@ -1,0 +1,1 @@
+"""Indexes and packages: found, fetched, verified and cached."""

@@ -1,0 +1,1 @@
+"""The command line: one module per command; reads argv and environment into frozen settings, maps errors to exit codes."""

@@ -1,0 +1,1 @@
+"""Debian packages converted into apk packages without running any of their scripts."""

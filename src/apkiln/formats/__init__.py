@@ -1,0 +1,1 @@
+"""File formats as pure functions: bytes to values and back, on bytes or streams handed in."""

@@ -1,0 +1,1 @@
+"""Images: definition, plan, layers, OCI documents, SBOM, audit."""

@@ -1,0 +1,1 @@
+"""Directory repositories of apk packages: keys, adding, indexing, signing."""

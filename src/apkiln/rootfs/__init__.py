@@ -1,0 +1,1 @@
+"""Which packages make which tree, who owns a path, and the installed database."""
