@@ -21,7 +21,9 @@ class Digest(NamedTuple):
         """Read `algorithm:hex`.  Raises FormatError (`bad-digest`) on an unknown algorithm, a wrong length or bad hex."""
         algorithm, colon, hexadecimal = text.partition(":")
         if not colon or SIZES.get(algorithm, -1) * 2 != len(hexadecimal) or hexadecimal != hexadecimal.lower():
-            raise FormatError(f"`{text}` is not a digest", reason="bad-digest", hint="write `sha256:` and 64 lower-case hex digits")
+            raise FormatError(
+                f"`{text}` is not a digest", reason="bad-digest", hint="write `sha256:` and 64 lower-case hex digits"
+            )
         try:
             return cls(algorithm, bytes.fromhex(hexadecimal))
         except ValueError:

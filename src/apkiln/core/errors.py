@@ -1,18 +1,18 @@
 """The error tree of the product.
 
     ApkilnError
-    ├── UsageError            the request itself is wrong: flags, arguments, settings           exit 2
-    ├── InputError            a document or archive breaks its own rules, with the place        exit 3
+    ├── UsageError            the request itself is wrong: flags, arguments, settings
+    ├── InputError            a document or archive breaks its own rules, with the place
     │   ├── ConfigurationError   image, package or other definition of the user
     │   └── FormatError          bytes that do not follow a file format
-    ├── VerificationError     signature, identity or digest does not check; fails closed        exit 4
-    ├── UnsatisfiableError    no set of packages satisfies the request                          exit 5
-    ├── UndecidedError        a step limit was reached before an answer                         exit 6
-    ├── ConflictError         two things want one place: file conflicts, existing outputs       exit 7
-    ├── UnavailableError      something needed cannot be had: network, missing file, offline    exit 8
-    ├── EnvironmentFault      the machine: no space, no permission, missing program             exit 9
-    ├── ViolationError        an audit or check found what it looks for                        exit 10
-    └── FaultGroup            several of the above from one file, raised once                   exit of the first
+    ├── VerificationError     signature, identity or digest does not check; fails closed
+    ├── UnsatisfiableError    no set of packages satisfies the request
+    ├── UndecidedError        a step limit was reached before an answer
+    ├── ConflictError         two things want one place: file conflicts, existing outputs
+    ├── UnavailableError      something needed cannot be had: network, missing file, offline
+    ├── EnvironmentFault      the machine: no space, no permission, missing program
+    ├── ViolationError        an audit or check found what it looks for
+    └── FaultGroup            several of the above from one file, raised once
 
 Libraries raise these and never exit; `apkiln.cli` maps each class to its exit code.  A broken invariant of ours is an
 AssertionError, not one of these.
@@ -35,8 +35,6 @@ class ApkilnError(Exception):
     `data-hash-mismatch` (tests assert on it, never on the sentence).  `origin`: the place.  `hint`: what to do next.
     `retriable`: the same call may succeed later.  `details`: further lines, for a reader who wants them.
     """
-
-    exit_code = 1
 
     def __init__(
         self,
@@ -67,11 +65,11 @@ class ApkilnError(Exception):
 
 
 class UsageError(ApkilnError):
-    exit_code = 2
+    pass
 
 
 class InputError(ApkilnError):
-    exit_code = 3
+    pass
 
 
 class ConfigurationError(InputError):
@@ -83,31 +81,31 @@ class FormatError(InputError):
 
 
 class VerificationError(ApkilnError):
-    exit_code = 4
+    pass
 
 
 class UnsatisfiableError(ApkilnError):
-    exit_code = 5
+    pass
 
 
 class UndecidedError(ApkilnError):
-    exit_code = 6
+    pass
 
 
 class ConflictError(ApkilnError):
-    exit_code = 7
+    pass
 
 
 class UnavailableError(ApkilnError):
-    exit_code = 8
+    pass
 
 
 class EnvironmentFault(ApkilnError):
-    exit_code = 9
+    pass
 
 
 class ViolationError(ApkilnError):
-    exit_code = 10
+    pass
 
 
 class FaultGroup(ApkilnError):
@@ -123,7 +121,6 @@ class FaultGroup(ApkilnError):
             origin=first.origin,
             hint=first.hint,
         )
-        self.exit_code = first.exit_code
 
     def __str__(self) -> str:
         return "\n".join(str(fault) for fault in self.faults)

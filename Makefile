@@ -1,0 +1,47 @@
+# make demo   run the main job on real input          make test   the default test suite
+# make check  lint, types, import contracts           make bench  the benchmark table
+# make clients  real clients for the integration tests
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+# The cache of the demo and of nothing else, so that a second run shows what is kept.
+DEMO ?= build/demo
+
+.PHONY: install demo test check bench clients conformance lock schema clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml scripts/bootstrap
+	@scripts/bootstrap "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: install
+	@$(BIN)/python scripts/demo.py "$(DEMO)"
+
+test: install
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: install
+	@$(BIN)/ruff check src tests benchmarks scripts
+	@$(BIN)/ruff format --check src tests benchmarks scripts
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+conformance: install
+	@$(BIN)/python tests/conformance/score.py ../shared/conformance
+
+bench: install
+	@$(BIN)/python benchmarks/run.py
+
+clients:
+	@scripts/clients
+
+# Needs `uv` on PATH; run after changing the dependencies in pyproject.toml.
+lock:
+	uv pip compile --universal --generate-hashes --python-version 3.11 pyproject.toml --no-emit-index-url --no-emit-find-links --no-header -q -o requirements/runtime.lock
+	uv pip compile --universal --generate-hashes --python-version 3.11 pyproject.toml --group dev --no-emit-index-url --no-emit-find-links --no-header -q -o requirements/dev.lock
+
+clean:
+	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,22 @@
+"""What a command is given besides its arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TextIO
+
+from apkiln.cli.output import Output
+from apkiln.cli.settings import Settings
+from apkiln.core.progress import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Handed to `run(arguments, context)` of every command module."""
+
+    settings: Settings
+    reporter: Reporter
+    output: Output
+    """Data goes here."""
+    error_stream: TextIO
+    """Remarks go here (prefer `reporter.note`)."""

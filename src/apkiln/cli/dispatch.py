@@ -1,0 +1,152 @@
+"""From words to a command: table look-up, argument parsing, settings, and the error border."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from importlib import import_module
+from types import MappingProxyType, ModuleType
+from typing import TextIO
+
+from apkiln.cli import exit_codes
+from apkiln.cli.commands import COMMANDS, NOUNS
+from apkiln.cli.context import Context
+from apkiln.cli.output import Output, error_value, render_error
+from apkiln.cli.reporting import choose_reporter
+from apkiln.cli.settings import Settings, cache_directory
+from apkiln.core import canonical_json
+from apkiln.core.errors import ApkilnError, EnvironmentFault, UsageError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises our UsageError instead of exiting."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(message, reason="bad-arguments", hint=f"see `{self.prog} --help`")
+
+
+def dispatch(words: list[str]) -> int:
+    """Run the command named by `words`; never raises."""
+    as_json = "--json" in words
+    color = _color_allowed(sys.stderr)
+    try:
+        return _run(words)
+    except ApkilnError as error:
+        sys.stdout.flush()
+        text = canonical_json.encode_pretty(error_value(error)).decode() if as_json else render_error(error, color=color)
+        sys.stderr.write(text)
+        return exit_codes.exit_code(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.OK
+    except OSError as error:
+        fault = _environment_fault(error)
+        text = canonical_json.encode_pretty(error_value(fault)).decode() if as_json else render_error(fault, color=color)
+        sys.stderr.write(text)
+        return exit_codes.exit_code(fault)
+
+
+def _environment_fault(error: OSError) -> EnvironmentFault:
+    """An operating system error that no room below turned into one of ours."""
+    place = f" `{os.fsdecode(error.filename)}`" if error.filename else ""
+    return EnvironmentFault(f"{error.strerror or error}{place}", reason="operating-system")
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_overview())
+        return exit_codes.OK if words else 2
+    noun = words[0]
+    verbs = {verb: (module, help_line) for command_noun, verb, module, help_line in COMMANDS if command_noun == noun}
+    if noun not in NOUNS:
+        raise UsageError(f"unknown command `{noun}`", reason="unknown-command", hint=_nearest(noun, list(NOUNS)))
+    if len(words) == 1 or words[1] in ("-h", "--help"):
+        sys.stdout.write(_noun_help(noun))
+        return exit_codes.OK if len(words) > 1 else 2
+    if words[1] not in verbs:
+        raise UsageError(f"unknown command `{noun} {words[1]}`", reason="unknown-command", hint=_nearest(words[1], list(verbs)))
+    module = import_module(f"apkiln.cli.{verbs[words[1]][0]}")
+    parser = command_parser(noun, words[1], module)
+    arguments = parser.parse_args(words[2:])
+    context = _context(arguments)
+    code: int = module.run(arguments, context)
+    context.output.flush()
+    return code
+
+
+def command_parser(noun: str, verb: str, module: ModuleType) -> argparse.ArgumentParser:
+    """The parser of one command: its own arguments and the ones every command has."""
+    parser = _Parser(
+        prog=f"apkiln {noun} {verb}",
+        description=module.HELP,
+        epilog=module.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.configure(parser)
+    group = parser.add_argument_group("every command")
+    group.add_argument("--json", action="store_true", help="print data, and errors, as JSON")
+    group.add_argument(
+        "--cache-dir", metavar="DIR", help="cache directory (default: $APKILN_CACHE, else the user's cache directory)"
+    )
+    group.add_argument("--offline", action="store_true", help="open no socket; use only what is local or cached")
+    group.add_argument("--jobs", type=_positive, metavar="N", help="worker threads (default: number of processors)")
+    group.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="more detail; may be repeated")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _context(arguments: argparse.Namespace) -> Context:
+    environment = MappingProxyType(dict(os.environ))
+    verbosity = -1 if arguments.quiet else arguments.verbose
+    settings = Settings(
+        working_directory=os.getcwd(),
+        cache_directory=os.path.abspath(cache_directory(environment, arguments.cache_dir)),
+        environment=environment,
+        offline=arguments.offline,
+        jobs=arguments.jobs or len(os.sched_getaffinity(0)),
+        verbosity=verbosity,
+        json=arguments.json,
+        color=_color_allowed(sys.stderr),
+    )
+    return Context(settings, choose_reporter(sys.stderr, verbosity), Output(sys.stdout), sys.stderr)
+
+
+def _color_allowed(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(known)
+
+
+def _overview() -> str:
+    lines = [
+        "apkiln makes Linux packages, repositories and minimal images, with every byte accounted for.",
+        "",
+        "usage: apkiln NOUN VERB [ARGUMENTS]      apkiln NOUN --help      apkiln NOUN VERB --help",
+        "",
+    ]
+    for noun, summary in NOUNS.items():
+        lines.append(f"{noun:8} {summary}")
+        lines += [f"  {verb:10} {text}" for command_noun, verb, _, text in COMMANDS if command_noun == noun]
+    lines += ["", "apkiln --version prints the version."]
+    return "\n".join(lines) + "\n"
+
+
+def _noun_help(noun: str) -> str:
+    rows = [f"  {verb:10} {text}" for command_noun, verb, _, text in COMMANDS if command_noun == noun]
+    return "\n".join([f"apkiln {noun}: {NOUNS[noun]}", "", *rows, "", f"see `apkiln {noun} VERB --help`"]) + "\n"

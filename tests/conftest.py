@@ -1,0 +1,12 @@
+"""Sockets are disabled for every test; those under `integration` may use the loopback interface."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "integration" in item.path.parts:
+            item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1"]))
+            item.add_marker(pytest.mark.enable_socket)
