@@ -1,0 +1,99 @@
+"""Chunks of content in, open-ended slices out, with bounded memory and as many threads as the caller lends."""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from apkiln.formats.deflate.checksum import combine
+from apkiln.formats.deflate.codec import PIECE, Codec
+from apkiln.formats.deflate.member import HEADER, Slice, trailer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+
+class Deflater:
+    """Cuts what it is fed at multiples of `piece_size` and compresses each piece.
+
+    `feed` and `finish` yield finished slices in order; the bytes depend on the content alone, not on chunk borders or
+    threads.  With an executor up to `ahead` pieces are compressed beside the caller, so memory stays below
+    `(ahead + 2) · 4 MiB` and the compressed bytes.  The executor must not be the one that runs the caller: a caller
+    waiting inside the pool it waits for never ends.
+    """
+
+    def __init__(self, codec: Codec, executor: Executor | None = None, *, ahead: int = 2, piece_size: int = PIECE) -> None:
+        self.crc = 0
+        """CRC-32 of all pieces so far; of everything after `finish`."""
+        self.length = 0
+        """Uncompressed bytes of all pieces so far."""
+        self._codec = codec
+        self._executor = executor
+        self._ahead = ahead
+        self._piece_size = piece_size
+        self._pending = bytearray()
+        self._running: deque[tuple[Future[bytes], int, int]] = deque()
+
+    def feed(self, chunk: bytes | memoryview) -> Iterator[Slice]:
+        """Take a chunk; the slices that are ready.  The iterator must be exhausted before the next call."""
+        view = memoryview(chunk)
+        while view:
+            room = self._piece_size - len(self._pending)
+            self._pending += view[:room]
+            view = view[room:]
+            if len(self._pending) == self._piece_size:
+                yield from self._compress()
+
+    def finish(self) -> Iterator[Slice]:
+        """The slices that are left.  Content of no bytes has no slices."""
+        if self._pending:
+            yield from self._compress()
+        while self._running:
+            yield self._collect()
+
+    def _compress(self) -> Iterator[Slice]:
+        piece = bytes(self._pending)
+        self._pending.clear()
+        crc = zlib.crc32(piece)
+        self.crc = combine(self.crc, crc, len(piece))
+        self.length += len(piece)
+        if self._executor is None:
+            yield Slice(self._codec.compress_piece(piece), crc, len(piece))
+            return
+        self._running.append((self._executor.submit(self._codec.compress_piece, piece), crc, len(piece)))
+        while len(self._running) > self._ahead:
+            yield self._collect()
+
+    def _collect(self) -> Slice:
+        future, crc, length = self._running.popleft()
+        return Slice(future.result(), crc, length)
+
+
+def compress_slices(codec: Codec, content: bytes | memoryview) -> tuple[Slice, ...]:
+    """All slices of content in memory."""
+    deflater = Deflater(codec)
+    return (*deflater.feed(content), *deflater.finish())
+
+
+def compress_member(codec: Codec, content: bytes | memoryview) -> bytes:
+    """Content in memory as one gzip member; equal to `write_member` of the same bytes in any chunks."""
+    deflater = Deflater(codec)
+    slices = [piece.data for piece in (*deflater.feed(content), *deflater.finish())]
+    return b"".join((HEADER, *slices, trailer(deflater.crc, deflater.length)))
+
+
+def write_member(
+    codec: Codec, chunks: Iterable[bytes], write: Callable[[bytes], object], executor: Executor | None = None
+) -> int:
+    """Stream content through as one gzip member; the number of uncompressed bytes."""
+    deflater = Deflater(codec, executor)
+    write(HEADER)
+    for chunk in chunks:
+        for piece in deflater.feed(chunk):
+            write(piece.data)
+    for piece in deflater.finish():
+        write(piece.data)
+    write(trailer(deflater.crc, deflater.length))
+    return deflater.length
