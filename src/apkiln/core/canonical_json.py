@@ -7,7 +7,10 @@ from typing import Any
 
 
 def encode(value: Any, *, sort_keys: bool = False) -> bytes:
-    """Bytes of `value`; keys in insertion order unless `sort_keys`.  Floats and NaN are refused (ValueError): they have no one form."""
+    """Bytes of `value`; keys in insertion order unless `sort_keys`.
+
+    Raises ValueError on floats and NaN, which have no one form.
+    """
     _refuse_floats(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys).encode()
 
