@@ -1,1 +1,1 @@
-"""The only room with effects: network, disk, processes, clock, randomness, each a small class behind a Protocol with an in-memory twin."""
+"""The only room with effects: network, disk, processes, clock, randomness; small classes behind Protocols, each with a twin."""
