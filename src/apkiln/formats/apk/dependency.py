@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
+from functools import lru_cache
 from typing import NamedTuple
+
+from apkiln.core.errors import FaultCollector, FormatError
+from apkiln.core.origin import Origin
+from apkiln.formats.apk import version as versions
 
 
 class Dependency(NamedTuple):
@@ -21,3 +28,161 @@ class Dependency(NamedTuple):
     def __str__(self) -> str:
         tag = f"@{self.tag}" if self.tag else ""
         return f"{'!' if self.conflict else ''}{self.name}{tag}{self.operator}{self.version}"
+
+
+_ITEM = re.compile(r"(!?)([^@<>=~]*)(?:@([^<>=~]*))?([<>=~]*)(.*)", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z0-9._+,:/\[\]-]+")
+_PACKAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_TAG = re.compile(r"[A-Za-z0-9_.-]+")
+_OPERATORS = {
+    frozenset("="): "=",
+    frozenset("<"): "<",
+    frozenset("<="): "<=",
+    frozenset(">"): ">",
+    frozenset(">="): ">=",
+    frozenset("~"): "~",
+    frozenset("~="): "~",
+    frozenset("<~"): "<~",
+    frozenset("<~="): "<~",
+    frozenset(">~"): ">~",
+    frozenset(">~="): ">~",
+    frozenset("<>"): "><",
+    frozenset("<>="): "",
+    frozenset("<>~"): "",
+    frozenset("<>~="): "",
+}
+"""An operator is the set of its characters: apk also reads `==`, `=<`, `<=>` (any) and so on."""
+
+_HASH_LENGTHS = {"Q1": 20, "Q2": 32}
+_MEMO = 1 << 16
+
+
+def is_package_name(text: str) -> bool:
+    """Whether `text` may name a package (§9): `[A-Za-z0-9][A-Za-z0-9._+-]*`."""
+    return _PACKAGE_NAME.fullmatch(text) is not None
+
+
+def is_dependency_name(text: str) -> bool:
+    """Whether `text` may be asked for or provided: package characters and `, : / [ ]`."""
+    return _NAME.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=_MEMO)
+def _parsed(text: str, lenient: bool) -> Dependency:
+    matched = _ITEM.fullmatch(text)
+    assert matched is not None, "the pattern accepts every text"
+    bang, name, tag, operator, version = matched.groups()
+    if not name:
+        raise FormatError(f"`{text}` names nothing", reason="bad-dependency")
+    if tag is not None and (lenient or not _TAG.fullmatch(tag)):
+        raise FormatError(f"`{text}` has a repository tag where none is allowed", reason="bad-tag")
+    if not operator:
+        if not lenient:
+            _check_name(text, name, "")
+        return Dependency(name, conflict=bool(bang), tag=tag or "")
+    canonical = _OPERATORS[frozenset(operator)]
+    _check_version(text, canonical, version)
+    if not lenient:
+        _check_name(text, name, operator)
+    return Dependency(name, canonical, version if canonical else "", bool(bang), tag or "")
+
+
+def _check_version(text: str, operator: str, version: str) -> None:
+    if operator == "><":
+        if identity_digest(version) is None:
+            hint = "write `Q1` and 28 base64 digits"
+            raise FormatError(f"`{version}` in `{text}` is no identity", reason="bad-identity", hint=hint)
+    elif not versions.is_valid(version):
+        raise FormatError(f"`{version}` in `{text}` is no version", reason="bad-version")
+
+
+def _check_name(text: str, name: str, operator: str) -> None:
+    if _NAME.fullmatch(name):
+        return
+    if name.endswith("!") and operator:
+        bare = name[:-1]
+        hint = f"`!=` is not an operator; use the two items `{bare}` and `!{bare}{text[len(name):]}`"
+    else:
+        hint = "names consist of letters, digits and `._+-,:/[]`"
+    raise FormatError(f"`{name}` is no package or virtual name", reason="bad-name", hint=hint)
+
+
+def parse_dependency(text: str, *, lenient: bool = False) -> Dependency:
+    """Read one item.  FormatError `bad-dependency`, `bad-name`, `bad-version`, `bad-identity` or `bad-tag`.
+
+    Strict (what users write): names keep to the allowed characters, a tag is allowed.  `lenient` (items of an index): any
+    name up to the operator is taken, as apk does (`a!=1` asks for a package `a!`), and there are no tags.  Memoised.
+    """
+    return _parsed(text, lenient)
+
+
+def parse_dependencies(text: str, *, lenient: bool = False, origin: Origin | None = None) -> tuple[Dependency, ...]:
+    """Read items separated by spaces or line ends, in order.  All faults are raised together, located by column and line
+    within `text` (added to `origin`'s own when given)."""
+    if lenient and origin is None:
+        return tuple([_parsed(item, True) for item in text.split()])
+    collector = FaultCollector.empty()
+    items: list[Dependency] = []
+    for matched in re.finditer(r"\S+", text):
+        try:
+            items.append(_parsed(matched.group(), lenient))
+        except FormatError as fault:
+            place = _place(text, matched.start(), origin or Origin())
+            collector.add(FormatError(fault.message, reason=fault.reason, origin=place, hint=fault.hint))
+    collector.raise_if_any()
+    return tuple(items)
+
+
+def _place(text: str, position: int, origin: Origin) -> Origin:
+    line = text.count("\n", 0, position)
+    column = position - (text.rfind("\n", 0, position) + 1)
+    first = max(origin.column, 1) if line == 0 else 1
+    return Origin(
+        origin.source, max(origin.line, 1) + line, first + column, origin.member, origin.offset, origin.package, origin.digest
+    )
+
+
+@lru_cache(maxsize=_MEMO)
+def provided(text: str) -> tuple[str, str]:
+    """Name and version of one `p` item; the version is empty when it states none.
+
+    An invalid version is kept: such a provide still matches by its valid prefix (spec §19).  FormatError
+    `bad-provide` for anything but `name` and `name=version`.
+    """
+    name, equals, version = text.partition("=")
+    if not name or (equals and not version) or name[0] == "!" or any(mark in name for mark in "<>~@"):
+        raise FormatError(f"`{text}` provides nothing", reason="bad-provide", hint="write `name` or `name=version`")
+    return name, version
+
+
+def hits(dependency: Dependency, version: str, identity: bytes = b"") -> bool:
+    """Whether a provide of the item's name at `version` (empty = unversioned), by a package with `identity`, is what the
+    item speaks of.  The `!` is not looked at: a hit of a conflict is what must not be."""
+    if dependency.operator == "":
+        return True
+    if dependency.operator == "><":
+        digest = identity_digest(dependency.version)
+        return digest is not None and bool(identity) and identity[: len(digest)] == digest[: len(identity)]
+    return versions.matches(version, dependency.operator, dependency.version)
+
+
+def satisfies(dependency: Dependency, provided_name: str, provided_version: str, identity: bytes = b"") -> bool:
+    """Whether the item holds in the face of this one provide: a positive item needs a hit, a `!` item no hit (§9).
+
+    An unversioned provide is lower than every version: it satisfies `x`, `x<5`, `x<=5` and never `x>=0`, `x=…`, `x~…`.
+    """
+    if provided_name != dependency.name:
+        return dependency.conflict
+    return hits(dependency, provided_version, identity) != dependency.conflict
+
+
+@lru_cache(maxsize=_MEMO)
+def identity_digest(text: str) -> bytes | None:
+    """Raw digest of `Q1`/`Q2` + base64 or `X1` + hex; None when `text` is no identity of at least 20 bytes."""
+    kind, body = text[:2], text[2:]
+    try:
+        raw = bytes.fromhex(body) if kind == "X1" else b64decode(body, validate=True)
+    except ValueError:
+        return None
+    length = 20 if kind == "X1" else _HASH_LENGTHS.get(kind)
+    return raw if len(raw) == length else None
