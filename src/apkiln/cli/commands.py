@@ -29,3 +29,6 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("cache", "info", "cache_info", "show what the cache holds"),
     ("cache", "clean", "cache_clean", "remove what is old or damaged from the cache"),
 )
+
+APKO_VERBS = {"build": "build", "show-packages": "packages", "show-config": "config"}
+"""Verbs of apko's own command line that `apkiln apko …` accepts, with the `image` verb that serves them."""

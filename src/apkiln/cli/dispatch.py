@@ -11,7 +11,7 @@ from types import MappingProxyType, ModuleType
 from typing import TextIO
 
 from apkiln.cli import exit_codes
-from apkiln.cli.commands import COMMANDS, NOUNS
+from apkiln.cli.commands import APKO_VERBS, COMMANDS, NOUNS
 from apkiln.cli.context import Context
 from apkiln.cli.output import Output, error_value, render_error
 from apkiln.cli.reporting import choose_reporter
@@ -61,6 +61,12 @@ def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
         return exit_codes.OK if words else 2
+    if words[0] == "completion":
+        from apkiln.cli import completion
+
+        sys.stdout.write(completion.script(words[1] if len(words) > 1 else "bash"))
+        return exit_codes.OK
+    words = _translated(words)
     noun = words[0]
     verbs = {verb: (module, help_line) for command_noun, verb, module, help_line in COMMANDS if command_noun == noun}
     if noun not in NOUNS:
@@ -89,6 +95,12 @@ def command_parser(noun: str, verb: str, module: ModuleType) -> argparse.Argumen
         allow_abbrev=False,
     )
     module.configure(parser)
+    add_common_arguments(parser)
+    return parser
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that every command has, with one meaning everywhere."""
     group = parser.add_argument_group("every command")
     group.add_argument("--json", action="store_true", help="print data, and errors, as JSON")
     group.add_argument(
@@ -98,7 +110,16 @@ def command_parser(noun: str, verb: str, module: ModuleType) -> argparse.Argumen
     group.add_argument("--jobs", type=_positive, metavar="N", help="worker threads (default: number of processors)")
     group.add_argument("-q", "--quiet", action="store_true", help="errors only")
     group.add_argument("-v", "--verbose", action="count", default=0, help="more detail; may be repeated")
-    return parser
+
+
+def _translated(words: list[str]) -> list[str]:
+    """`apko VERB …` becomes the command of ours that takes the same arguments."""
+    if words[0] != "apko" or len(words) < 2:
+        return words
+    verb = words[1]
+    if verb not in APKO_VERBS:
+        raise UsageError(f"`apko {verb}` is not supported", reason="unknown-command", hint="known: " + ", ".join(APKO_VERBS))
+    return ["image", APKO_VERBS[verb], *words[2:]]
 
 
 def _positive(text: str) -> int:
@@ -143,7 +164,7 @@ def _overview() -> str:
     for noun, summary in NOUNS.items():
         lines.append(f"{noun:8} {summary}")
         lines += [f"  {verb:10} {text}" for command_noun, verb, _, text in COMMANDS if command_noun == noun]
-    lines += ["", "apkiln --version prints the version."]
+    lines += ["", "apkiln --version       the version", "apkiln completion SHELL  completion for bash, zsh or tcsh"]
     return "\n".join(lines) + "\n"
 
 
