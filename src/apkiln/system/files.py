@@ -1,0 +1,285 @@
+"""Files of the user and outputs of the product: read with a limit, published whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path, PurePath, PurePosixPath
+from typing import BinaryIO, NamedTuple, Protocol
+
+from apkiln.core.errors import ConflictError, FormatError
+from apkiln.core.origin import Origin
+from apkiln.system.faults import fault_of, faults_named
+from apkiln.system.lock import file_lock, hold, is_locked
+
+_MARK = ".apkiln-unfinished"
+_LINKS_NOT_SUPPORTED_IS_FINE = (PermissionError, NotImplementedError)
+
+
+class FileStatus(NamedTuple):
+    """What a path is; symbolic links are followed."""
+
+    is_file: bool
+    is_directory: bool
+    size: int
+    mode: int
+    """Low 12 bits."""
+
+
+class FileReader(Protocol):
+    """Looking at files.  Methods raise UnavailableError (`missing-file`, `is-directory`), EnvironmentFault (`no-permission`)."""
+
+    def read(self, path: PurePath, limit: int) -> bytes:
+        """The whole content; FormatError `file-too-large` beyond `limit` bytes."""
+
+    def open(self, path: PurePath) -> BinaryIO:
+        """A reader at offset 0."""
+
+    def status(self, path: PurePath) -> FileStatus | None:
+        """None when nothing is there."""
+
+    def list(self, path: PurePath) -> tuple[str, ...]:
+        """Names in a directory, sorted by code point; unfinished outputs are left out."""
+
+
+class OutputTree(Protocol):
+    """A directory that is being filled; nobody sees it under its name before all of it is there.  Paths are relative, no `..`."""
+
+    def create(self, path: str, mode: int = 0o644) -> AbstractContextManager[BinaryIO]:
+        """A new file, its parent directories made as needed."""
+
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """A new file with this content."""
+
+    def directory(self, path: str) -> None:
+        """A directory with its parents; no error when it exists."""
+
+
+class FileWriter(Protocol):
+    """Changing files.  Modes are what is asked for minus the process's umask."""
+
+    def create(self, path: PurePath, mode: int = 0o644, *, replace: bool = False) -> AbstractContextManager[BinaryIO]:
+        """A file that appears under its name, complete, when the context is left without an error, and otherwise never.
+
+        ConflictError `output-exists` when the name is taken (at the beginning or by then), unless `replace`.
+        """
+
+    def tree(self, path: PurePath) -> AbstractContextManager[OutputTree]:
+        """A directory that appears complete, or never; ConflictError `output-exists` when the name is taken."""
+
+    def make_directory(self, path: PurePath, mode: int = 0o755) -> None:
+        """A directory with its parents; no error when it exists."""
+
+    def remove(self, path: PurePath) -> None:
+        """Remove a file; no error when it is gone."""
+
+    def lock(self, path: PurePath) -> AbstractContextManager[None]:
+        """Hold the lock file `path` (made when absent) against all threads and processes, waiting for the holder."""
+
+
+class Files(FileReader, FileWriter, Protocol):
+    """Both."""
+
+
+class DiskFiles:
+    """See `Files`.  `durable`: contents and names are forced to the disk before a call returns."""
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self._durable = durable
+
+    def read(self, path: PurePath, limit: int) -> bytes:
+        with self.open(path) as stream, faults_named(path, "read"):
+            data = stream.read(limit + 1)
+            while len(data) <= limit and (more := stream.read(limit + 1 - len(data))):
+                data += more
+        if len(data) > limit:
+            raise too_large(path, limit)
+        return data
+
+    def open(self, path: PurePath) -> BinaryIO:
+        with faults_named(path, "read"):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return os.fdopen(descriptor, "rb")
+            except IsADirectoryError:
+                os.close(descriptor)
+                raise
+
+    def status(self, path: PurePath) -> FileStatus | None:
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise fault_of(error, path, "look at") from error
+        mode = found.st_mode
+        return FileStatus(stat.S_ISREG(mode), stat.S_ISDIR(mode), found.st_size, stat.S_IMODE(mode))
+
+    def list(self, path: PurePath) -> tuple[str, ...]:
+        with faults_named(path, "list"):
+            return tuple(sorted(name for name in os.listdir(path) if not name.endswith(_MARK)))
+
+    @contextmanager
+    def create(self, path: PurePath, mode: int = 0o644, *, replace: bool = False) -> Iterator[BinaryIO]:
+        target = Path(path)
+        _refuse_existing(target, replace)
+        temporary = _beside(target)
+        with faults_named(target, "write"):
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            hold(descriptor)
+            with os.fdopen(descriptor, "w+b") as stream, faults_named(target, "write"):
+                yield stream
+                stream.flush()
+                if self._durable:
+                    os.fsync(descriptor)
+                _publish_file(temporary, target, replace)
+                self._sync_directory(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def tree(self, path: PurePath) -> Iterator[DiskTree]:
+        target = Path(path)
+        _refuse_existing(target, replace=False)
+        temporary = _beside(target)
+        with faults_named(target, "create"):
+            temporary.mkdir(mode=0o755)
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        tree = DiskTree(temporary, target, self._durable)
+        try:
+            hold(descriptor)
+            with faults_named(target, "write"):
+                yield tree
+                tree.sync()
+                _refuse_existing(target, replace=False)
+                os.rename(temporary, target)
+                self._sync_directory(target.parent)
+        finally:
+            os.close(descriptor)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def make_directory(self, path: PurePath, mode: int = 0o755) -> None:
+        with faults_named(path, "create"):
+            Path(path).mkdir(mode=mode, parents=True, exist_ok=True)
+
+    def remove(self, path: PurePath) -> None:
+        with faults_named(path, "remove"):
+            Path(path).unlink(missing_ok=True)
+            self._sync_directory(Path(path).parent)
+
+    @contextmanager
+    def lock(self, path: PurePath) -> Iterator[None]:
+        with file_lock(Path(path)):
+            yield
+
+    def _sync_directory(self, directory: Path) -> None:
+        if self._durable:
+            _sync_directory(directory)
+
+
+class DiskTree:
+    """See `OutputTree`."""
+
+    def __init__(self, root: Path, name: Path, durable: bool) -> None:
+        self._root = root
+        self._name = name
+        self._durable = durable
+        self._directories = {root}
+
+    @contextmanager
+    def create(self, path: str, mode: int = 0o644) -> Iterator[BinaryIO]:
+        relative = tree_path(path)
+        self.directory(str(relative.parent))
+        with faults_named(self._name / relative, "write"):
+            descriptor = os.open(self._root / relative, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(descriptor, "w+b") as stream:
+                yield stream
+                stream.flush()
+                if self._durable:
+                    os.fsync(descriptor)
+
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        with self.create(path, mode) as stream:
+            stream.write(data)
+
+    def directory(self, path: str) -> None:
+        place = self._root / tree_path(path)
+        if place not in self._directories:
+            with faults_named(self._name / path, "create"):
+                place.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._directories.update(parent for parent in (place, *place.parents) if parent.is_relative_to(self._root))
+
+    def sync(self) -> None:
+        """Force the names of all files to the disk."""
+        if self._durable:
+            for directory in self._directories:
+                _sync_directory(directory)
+
+
+def tree_path(path: str) -> PurePosixPath:
+    """A path inside an output tree; the code that fills one never names a place outside (AssertionError)."""
+    relative = PurePosixPath(path)
+    assert not relative.is_absolute() and ".." not in relative.parts, f"{path!r} is outside the output"
+    return relative
+
+
+def too_large(path: PurePath, limit: int) -> FormatError:
+    """A file that is larger than it may be."""
+    return FormatError(f"`{path}` is larger than {limit} bytes", reason="file-too-large", origin=Origin(source=str(path)))
+
+
+def exists_already(path: PurePath) -> ConflictError:
+    """An output whose name is taken."""
+    return ConflictError(
+        f"`{path}` exists already",
+        reason="output-exists",
+        origin=Origin(source=str(path)),
+        hint="remove it or name another output",
+    )
+
+
+def _refuse_existing(target: Path, replace: bool) -> None:
+    if not replace and os.path.lexists(target):
+        raise exists_already(target)
+
+
+def _beside(target: Path) -> Path:
+    """A temporary name in the same directory, after sweeping those whose writer is dead."""
+    prefix = f".{target.name}."
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix) and entry.name.endswith(_MARK) and not is_locked(Path(entry.path)):
+                _sweep(Path(entry.path))
+    return target.parent / f"{prefix}{secrets.token_hex(8)}{_MARK}"
+
+
+def _sweep(abandoned: Path) -> None:
+    if abandoned.is_dir() and not abandoned.is_symlink():
+        shutil.rmtree(abandoned, ignore_errors=True)
+    else:
+        abandoned.unlink(missing_ok=True)
+
+
+def _publish_file(temporary: Path, target: Path, replace: bool) -> None:
+    """Rename; where the name must be free, by a hard link, which unlike rename fails when it is not."""
+    if replace:
+        os.rename(temporary, target)
+        return
+    try:
+        os.link(temporary, target)
+    except _LINKS_NOT_SUPPORTED_IS_FINE:
+        _refuse_existing(target, replace=False)
+        os.rename(temporary, target)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,129 @@
+"""Signing keys in files or in memory.  The library for them is loaded with the first key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Protocol
+
+from apkiln.core.errors import EnvironmentFault, FormatError
+from apkiln.core.limits import KIB
+from apkiln.core.origin import Origin
+from apkiln.system.files import FileReader, FileWriter
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+KEY_BITS = 4096
+"""Size of a new key."""
+_SMALLEST = 2048
+_KEY_FILE = 64 * KIB
+_HASHES = {"RSA": "SHA1", "RSA256": "SHA256", "RSA512": "SHA512"}
+
+
+class Signer(Protocol):
+    """Makes signatures with one key."""
+
+    @property
+    def name(self) -> str:
+        """File name of the public key at those who verify, for example `build.rsa.pub`."""
+
+    def public_key(self) -> bytes:
+        """PEM SubjectPublicKeyInfo."""
+
+    def sign(self, data: bytes, algorithm: str) -> bytes:
+        """The raw PKCS#1 v1.5 signature; `algorithm` is `RSA256`, `RSA512` or, for old clients, `RSA` (SHA-1) (apk.md §2.2)."""
+
+
+class RsaSigner:
+    """An RSA private key that is in memory.  PKCS#1 v1.5 has no randomness: equal data gives equal signatures."""
+
+    def __init__(self, name: str, key: RSAPrivateKey) -> None:
+        self._name = name
+        self._key = key
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def public_key(self) -> bytes:
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    def sign(self, data: bytes, algorithm: str) -> bytes:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+        return self._key.sign(data, PKCS1v15(), getattr(hashes, _HASHES[algorithm])())
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A new key."""
+
+    signer: RsaSigner
+    private_key: bytes
+    """PEM PKCS#8, not encrypted."""
+
+
+def generate_key_pair(name: str, bits: int = KEY_BITS) -> KeyPair:
+    """A new RSA key for public key file `name`.  Costs about a second for 4,096 bits."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = generate_private_key(public_exponent=65537, key_size=bits)
+    return KeyPair(RsaSigner(name, key), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def write_key_pair(pair: KeyPair, private: PurePath, public: PurePath, files: FileWriter) -> None:
+    """Both files; neither may exist (ConflictError `output-exists`).  The private one gets mode 0600 and comes first."""
+    with files.create(private, 0o600) as stream:
+        stream.write(pair.private_key)
+    with files.create(public, 0o644) as stream:
+        stream.write(pair.signer.public_key())
+
+
+def load_signer(path: PurePath, files: FileReader, name: str = "") -> RsaSigner:
+    """The private key in `path`; the public name is `name`, or the file's own with `.pub` (`x.rsa` → `x.rsa.pub`).
+
+    Raises EnvironmentFault `key-file-exposed` when others than its owner may read or change the file, FormatError
+    `bad-private-key` (not PEM, encrypted, not RSA, under 2,048 bits), UnavailableError `missing-file`.
+    """
+    status = files.status(path)
+    if status is not None and status.mode & 0o077:
+        raise EnvironmentFault(
+            f"private key `{path}` is open to others (mode {status.mode:04o})",
+            reason="key-file-exposed",
+            origin=Origin(source=str(path)),
+            hint=f"chmod 600 {path}",
+        )
+    return signer_from_pem(files.read(path, _KEY_FILE), name or public_name(path.name), str(path))
+
+
+def public_name(private_name: str) -> str:
+    """The name of the public key file that belongs to a private one."""
+    return private_name.removesuffix(".pem") + ".pub"
+
+
+def signer_from_pem(pem: bytes, name: str, source: str) -> RsaSigner:
+    """A signer from PEM text; `source` names it in errors (FormatError `bad-private-key`)."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except TypeError as error:
+        raise _bad_key(source, "is encrypted", "give a key without a passphrase") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _bad_key(source, "is not a PEM private key", "make one with `apkiln repo keys`") from error
+    if not isinstance(key, RSAPrivateKey):
+        raise _bad_key(source, "is not an RSA key", "apk v2 signatures need RSA")
+    if key.key_size < _SMALLEST:
+        raise _bad_key(source, f"has only {key.key_size} bits", f"use {_SMALLEST} or more")
+    return RsaSigner(name, key)
+
+
+def _bad_key(source: str, what: str, hint: str) -> FormatError:
+    return FormatError(f"`{source}` {what}", reason="bad-private-key", origin=Origin(source=source), hint=hint)
