@@ -1,1 +1,1 @@
-"""Which packages make which tree, who owns a path, and the installed database."""
+"""Which packages make which tree: who owns a path, package segments, the tree as a value, the installed database."""

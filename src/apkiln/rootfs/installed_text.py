@@ -1,0 +1,76 @@
+"""The directory and file lines of a record of the installed database (spec apk.md §4)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Iterable
+from hashlib import sha1
+from typing import NamedTuple
+
+from apkiln.formats.archive.entry import ContentEntry, EntryType
+from apkiln.rootfs.package_files import Directory
+
+
+class FileLine(NamedTuple):
+    """One path that is not a directory, as the database says it."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    digest: bytes
+    """SHA-1 of a file's content or of a symlink's text; of its file for a hard link; empty for devices."""
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def of(cls, item: ContentEntry, content: ContentEntry, path: str) -> FileLine:
+        """The line of `item` at `path`; `content` = the record a hard link names, else `item` itself."""
+        entry = item.entry
+        if entry.type is EntryType.HARDLINK:
+            # The inode is the file's: its metadata holds for every name.
+            entry = content.entry
+        return cls(path, entry.mode, entry.uid, entry.gid, content.sha1, entry.xattrs)
+
+
+def files_text(directories: Iterable[Directory], files: Iterable[FileLine]) -> bytes:
+    """`F:`, `M:`, `R:`, `a:` and `Z:` lines; directories and the files of each bytewise; `M:` and `a:` only when they say
+    something else than 0:0:755 and 0:0:644.  A directory is written even when it is empty."""
+    listed = {item.path: _acl("M", item.uid, item.gid, item.mode, 0o755, item.xattrs) for item in directories}
+    contents: defaultdict[str, list[str]] = defaultdict(list)
+    for file in files:
+        parent, _, name = file.path.rpartition("/")
+        digest = f"\nZ:{checksum(file.digest)}" if file.digest else ""
+        contents[parent].append(f"R:{name}{_acl('a', file.uid, file.gid, file.mode, 0o644, file.xattrs)}{digest}")
+    lines: list[str] = []
+    for path in sorted(listed.keys() | contents.keys()):
+        lines.append(f"F:{path}{listed.get(path, '')}")
+        lines += sorted(contents.get(path, ()), key=_name)
+    return "".join([f"{line}\n" for line in lines]).encode()
+
+
+def checksum(digest: bytes) -> str:
+    """`Q1` and the Base64 of a SHA-1."""
+    return "Q1" + b64encode(digest).decode()
+
+
+def xattr_digest(xattrs: Iterable[tuple[str, bytes]]) -> bytes:
+    """SHA-1 over name and value of all attributes in name order, each preceded by its length in four bytes, big-endian.
+
+    Derived from what apk-tools writes for given attributes.
+    """
+    state = sha1(usedforsecurity=False)
+    for name, value in sorted(xattrs):
+        for part in (name.encode(), value):
+            state.update(len(part).to_bytes(4, "big") + part)
+    return state.digest()
+
+
+def _acl(letter: str, uid: int, gid: int, mode: int, usual: int, xattrs: tuple[tuple[str, bytes], ...]) -> str:
+    if xattrs:
+        return f"\n{letter}:{uid}:{gid}:{mode:o}:{checksum(xattr_digest(xattrs))}"
+    return "" if mode == usual and uid == 0 and gid == 0 else f"\n{letter}:{uid}:{gid}:{mode:o}"
+
+
+def _name(lines: str) -> str:
+    return lines.partition("\n")[0]

@@ -1,0 +1,143 @@
+"""What the planning of a tree must know of one package: its head, its paths and its directories, in compact form.
+
+The long part (mode, ids, digests of every file) is decoded only when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from apkiln.formats.apk.contents import PackageContents, PackageInfo
+from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
+
+DEVICE_TYPES = frozenset({EntryType.CHARACTER, EntryType.BLOCK, EntryType.FIFO})
+"""Entries a package may ship only when the policy says so."""
+
+
+class Directory(NamedTuple):
+    """A directory with everything a layer says of it; the root is never one."""
+
+    path: str
+    mode: int = 0o755
+    """Low 12 bits."""
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+
+    def entry(self) -> Entry:
+        return Entry(self.path, EntryType.DIRECTORY, self.mode, self.uid, self.gid, mtime=self.mtime, xattrs=self.xattrs)
+
+    @classmethod
+    def of(cls, entry: Entry) -> Directory:
+        return cls(entry.path, entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs)
+
+
+class PackageHead(NamedTuple):
+    """A package without its paths: the other fields of PackageContents, under the same names."""
+
+    info: PackageInfo
+    identity: bytes
+    sha256: bytes
+    size: int
+    sections: tuple[tuple[int, int], ...]
+    scripts: tuple[tuple[str, bytes], ...]
+    signatures: tuple[tuple[str, str, bytes], ...]
+
+    @classmethod
+    def of(cls, contents: PackageContents) -> PackageHead:
+        return cls(
+            contents.info,
+            contents.identity,
+            contents.sha256,
+            contents.size,
+            contents.sections,
+            contents.scripts,
+            contents.signatures,
+        )
+
+
+class PackageFiles:
+    """The paths of one package.  Immutable; two are equal when their `.apk` files are.
+
+    Obtain it with `PackageFiles.of` (from a complete read) or from a stored segment (`rootfs.segments`).
+    """
+
+    __slots__ = ("_entries", "_load", "devices", "directories", "head", "paths", "symlinks")
+
+    head: PackageHead
+    paths: tuple[str, ...]
+    """Everything but directories, in archive order, as shipped."""
+    symlinks: tuple[tuple[str, str], ...]
+    """(path, link text) of the symlinks among `paths`."""
+    directories: tuple[Directory, ...]
+    """In archive order (parents first), as shipped."""
+    devices: tuple[str, ...]
+    """The character devices, block devices and fifos among `paths`."""
+
+    def __init__(
+        self,
+        head: PackageHead,
+        paths: tuple[str, ...],
+        symlinks: tuple[tuple[str, str], ...],
+        directories: tuple[Directory, ...],
+        devices: tuple[str, ...],
+        load: Callable[[], tuple[ContentEntry, ...]],
+    ) -> None:
+        self.head = head
+        self.paths = paths
+        self.symlinks = symlinks
+        self.directories = directories
+        self.devices = devices
+        self._load = load
+        """Gives the full records of `paths`, in that order."""
+        self._entries: dict[str, ContentEntry] | None = None
+
+    @classmethod
+    def of(cls, contents: PackageContents) -> PackageFiles:
+        """The compact form of a complete read."""
+        others = tuple(item for item in contents.entries if item.entry.type is not EntryType.DIRECTORY)
+        return cls(
+            PackageHead.of(contents),
+            tuple(item.entry.path for item in others),
+            tuple((item.entry.path, item.entry.target) for item in others if item.entry.type is EntryType.SYMLINK),
+            tuple(Directory.of(item.entry) for item in contents.entries if item.entry.type is EntryType.DIRECTORY),
+            tuple(item.entry.path for item in others if item.entry.type in DEVICE_TYPES),
+            lambda: others,
+        )
+
+    @property
+    def name(self) -> str:
+        return self.head.info.name
+
+    @property
+    def name_version(self) -> str:
+        return self.head.info.name_version
+
+    def entry(self, path: str) -> ContentEntry:
+        """The full record of one of `paths`; KeyError for other paths."""
+        return self._table()[path]
+
+    def entries(self) -> tuple[ContentEntry, ...]:
+        """The full records of `paths`, in that order."""
+        return tuple(self._table().values())
+
+    def content_entry(self, path: str) -> ContentEntry:
+        """The record that holds the content of `path`: the file a hard link names, any other path's own record."""
+        found = self.entry(path)
+        return self.entry(found.entry.target) if found.entry.type is EntryType.HARDLINK else found
+
+    def _table(self) -> dict[str, ContentEntry]:
+        if self._entries is None:
+            self._entries = {item.entry.path: item for item in self._load()}
+        return self._entries
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PackageFiles) and other.head.sha256 == self.head.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.head.sha256)
+
+    def __repr__(self) -> str:
+        return f"PackageFiles({self.name_version})"
