@@ -106,7 +106,7 @@ def _append(draft: Draft, path: str, lines: Iterable[str], *, mode: int = 0o644,
 
 def _write(draft: Draft, path: str, content: bytes, mode: int) -> None:
     place = draft.resolve(path)
-    draft.put(RULE, draft.entry(place) or Entry(place, mode=mode), content)
+    draft.put(RULE, draft.entry(place) or Entry(place, EntryType.FILE, mode), content)
 
 
 def _add_members(draft: Draft, users: Iterable[User]) -> None:
@@ -129,7 +129,7 @@ def _check(draft: Draft, wanted: Accounts) -> None:
             faults.add(_fault("a user needs a name", "user-without-name", user.origin))
         if user.uid == 0:
             faults.add(_fault(f"user `{user.username}` may not have uid 0", "user-is-root", user.origin))
-        for text in (user.username, user.home, user.login_shell):
+        for text in (user.username, user.homedir, user.shell):
             _check_text(text, user.origin, faults)
     for group in wanted.groups:
         for text in (group.groupname, *group.members):
@@ -139,7 +139,8 @@ def _check(draft: Draft, wanted: Accounts) -> None:
     for user in wanted.users:
         for name in user.groups:
             if name not in known:
-                faults.add(_fault(f"user `{user.username}` names the group `{name}`, which does not exist", "unknown-group", user.origin))
+                message = f"user `{user.username}` names the group `{name}`, which does not exist"
+                faults.add(_fault(message, "unknown-group", user.origin))
     faults.raise_if_any()
 
 

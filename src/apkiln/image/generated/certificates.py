@@ -59,8 +59,8 @@ def certificates(
     faults.raise_if_any()
     if not wanted:
         return
-    found = [path for path in BUNDLES if _is_file(draft, path)]
-    if not found and not _is_file(draft, JAVA_STORE) and inline and not allow_missing_bundle:
+    found = [path for path in BUNDLES if draft.file_at(path)]
+    if not found and not draft.file_at(JAVA_STORE) and inline and not allow_missing_bundle:
         raise ConfigurationError(
             "certificates are configured, but no package ships a certificate bundle",
             reason="no-certificate-bundle",
@@ -68,9 +68,8 @@ def certificates(
         )
     for path in found:
         _append_to_bundle(draft, path, wanted, epoch)
-    if _is_file(draft, JAVA_STORE):
-        store = draft.read(JAVA_STORE)
-        _replace(draft, JAVA_STORE, add_certificates(store, [(item.alias, item.der) for item in wanted], epoch), epoch)
+    if draft.file_at(JAVA_STORE):
+        _add_to_java_store(draft, wanted, epoch)
 
 
 def certificate_paths(paths: Iterable[str]) -> tuple[str, ...]:
@@ -104,7 +103,7 @@ def _inline(draft: Draft, additional: Iterable[NamedContent], epoch: int, faults
             continue
         certificate = Certificate(f"{item.name}-{hashlib.sha256(der).hexdigest()}", item.content.encode(), der)
         path = draft.resolve_parent(f"{DIRECTORY}/{certificate.alias}.crt")
-        draft.put(RULE, Entry(path, mtime=epoch), certificate.pem, origin=item.origin)
+        draft.put(RULE, Entry(path, EntryType.FILE, mtime=epoch), certificate.pem, origin=item.origin)
         found.append(certificate)
     return found
 
@@ -123,11 +122,6 @@ def _from_packages(draft: Draft, provided: Iterable[str], faults: FaultCollector
     return found
 
 
-def _is_file(draft: Draft, path: str) -> bool:
-    entry = draft.entry(draft.resolve(path))
-    return entry is not None and entry.type in (EntryType.FILE, EntryType.HARDLINK)
-
-
 def _append_to_bundle(draft: Draft, path: str, wanted: list[Certificate], epoch: int) -> None:
     """Append the texts as given, a line end after each."""
     content = draft.read(path)
@@ -136,6 +130,14 @@ def _append_to_bundle(draft: Draft, path: str, wanted: list[Certificate], epoch:
             content += b"\n"
         content += certificate.pem + b"\n"
     _replace(draft, path, content, epoch)
+
+
+def _add_to_java_store(draft: Draft, wanted: list[Certificate], epoch: int) -> None:
+    try:
+        store = add_certificates(draft.read(JAVA_STORE), [(item.alias, item.der) for item in wanted], epoch)
+    except ApkilnError as fault:
+        raise fault.located(Origin(member=JAVA_STORE)) from None
+    _replace(draft, JAVA_STORE, store, epoch)
 
 
 def _replace(draft: Draft, path: str, content: bytes, epoch: int) -> None:

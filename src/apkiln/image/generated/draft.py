@@ -31,6 +31,9 @@ class PackageTree(Protocol):
     def paths(self) -> Iterable[str]:
         """All paths, in any order."""
 
+    def links_to(self, path: str) -> Iterable[str]:
+        """Paths that are hard links to the FILE at `path`."""
+
     def read(self, path: str) -> bytes:
         """Content of the FILE at `path`."""
 
@@ -55,7 +58,6 @@ class Draft:
         self._nodes: dict[str, Node] = {}
         self._children: dict[str, set[str]] | None = None
         self._removed: set[str] = set()
-        self._package_links: dict[str, tuple[str, ...]] | None = None
         self.notices: list[str] = []
         """Remarks for the user, one line each, in order."""
 
@@ -96,13 +98,23 @@ class Draft:
             return self._packages.read(final)
         return self._packages.read(node.source) if node.content is None else node.content
 
+    def file_at(self, path: str) -> str:
+        """The path of the file that `path` is or leads to through symlinks; "" when there is none."""
+        try:
+            final = self.resolve(path)
+        except ConfigurationError:
+            return ""
+        entry = self.entry(final)
+        return final if entry is not None and entry.type in (EntryType.FILE, EntryType.HARDLINK) else ""
+
     def children(self, path: str) -> tuple[str, ...]:
         """Paths directly below the directory `path`, sorted."""
         if self._children is None:
             self._children = {}
             for known in (*self._packages.paths(), *self._nodes):
                 self._children.setdefault(paths.parent(known), set()).add(known)
-        return tuple(sorted(child for child in self._children.get(path, ()) if child not in self._removed or child in self._nodes))
+        found = self._children.get(path, ())
+        return tuple(sorted(child for child in found if child in self._nodes or child not in self._removed))
 
     def below(self, path: str) -> Iterable[str]:
         """Every path below `path`, depth first, sorted; links are not followed."""
@@ -131,7 +143,7 @@ class Draft:
             component = waiting.pop()
             here = "/".join((*done, component))
             entry = self.entry(here)
-            if entry is None or entry.type is EntryType.DIRECTORY or not waiting and entry.type is not EntryType.SYMLINK:
+            if entry is None or entry.type is EntryType.DIRECTORY or (not waiting and entry.type is not EntryType.SYMLINK):
                 done.append(component)
                 continue
             if entry.type is not EntryType.SYMLINK:
@@ -211,23 +223,13 @@ class Draft:
         """`path` and every name joined with it by hard links, the one that holds the content first."""
         entry = self.entry(path)
         first = entry.target if entry is not None and entry.type is EntryType.HARDLINK else path
-        names = {name for name in self._links_of_packages().get(first, ()) if self._links_to(name, first)}
+        names = {name for name in self._packages.links_to(first) if self._links_to(name, first)}
         names.update(name for name in self._nodes if self._links_to(name, first))
         return (first, *sorted(names))
 
     def _links_to(self, name: str, target: str) -> bool:
         entry = self.entry(name)
         return entry is not None and entry.type is EntryType.HARDLINK and entry.target == target
-
-    def _links_of_packages(self) -> dict[str, tuple[str, ...]]:
-        if self._package_links is None:
-            found: dict[str, tuple[str, ...]] = {}
-            for path in self._packages.paths():
-                entry = self._packages.entry(path)
-                if entry is not None and entry.type is EntryType.HARDLINK:
-                    found[entry.target] = (*found.get(entry.target, ()), path)
-            self._package_links = found
-        return self._package_links
 
     def _detach(self, rule: str, path: str) -> None:
         """Before the content at `path` goes: hand it to the other names that are hard links to it."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from apkiln.core.errors import ConfigurationError, ConflictError, FaultCollector
-from apkiln.formats.archive.entry import Entry
+from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.configuration.model import NamedContent
 from apkiln.image.generated.draft import Draft
 
@@ -17,7 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 def build_keys(draft: Draft, keys: Iterable[tuple[str, bytes]]) -> None:
     """Rule `apk-keys`: the keyring of the definition, (file name, content as fetched).  Time 0."""
     for name, content in sorted(keys):
-        draft.put("apk-keys", Entry(f"{DIRECTORY}/{name}"), content)
+        draft.put("apk-keys", Entry(f"{DIRECTORY}/{name}", EntryType.FILE), content)
 
 
 def runtime_keys(draft: Draft, keys: Iterable[NamedContent], epoch: int) -> None:
@@ -31,10 +31,11 @@ def runtime_keys(draft: Draft, keys: Iterable[NamedContent], epoch: int) -> None
         path = f"{DIRECTORY}/{key.name}"
         try:
             if not _NAME.fullmatch(key.name):
-                raise ConfigurationError(f"`{key.name}` cannot be a key's file name", reason="runtime-key-name", origin=key.origin)
+                message = f"`{key.name}` cannot be a key's file name"
+                raise ConfigurationError(message, reason="runtime-key-name", origin=key.origin)
             if draft.exists(path):
                 raise ConflictError(f"`/{path}` exists already", reason="runtime-key-collides", origin=key.origin)
-            draft.put("runtime-keys", Entry(path, mtime=epoch), _canonical(key))
+            draft.put("runtime-keys", Entry(path, EntryType.FILE, mtime=epoch), _canonical(key))
         except (ConfigurationError, ConflictError) as fault:
             faults.add(fault)
     faults.raise_if_any()

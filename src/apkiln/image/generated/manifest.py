@@ -32,8 +32,8 @@ ContentDigest = Callable[[str], str]
 
 def manifest(draft: Draft, package_sha256: ContentDigest) -> None:
     """Rule `apkiln-manifest`: written last, over everything the other rules left."""
-    draft.put(RULE, Entry(PATH), b"")
-    draft.put(RULE, Entry(PATH), manifest_text(draft, package_sha256))
+    draft.put(RULE, Entry(PATH, EntryType.FILE), b"")
+    draft.put(RULE, Entry(PATH, EntryType.FILE), manifest_text(draft, package_sha256))
 
 
 def manifest_text(draft: Draft, package_sha256: ContentDigest) -> bytes:

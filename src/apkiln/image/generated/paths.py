@@ -71,18 +71,18 @@ def _directory(draft: Draft, mutation: PathMutation, path: str, local: LocalTree
 def _empty_file(draft: Draft, mutation: PathMutation, path: str, local: LocalTree) -> None:
     del local
     if _may_write(draft, mutation, path):
-        draft.put(RULE, Entry(path), b"")
+        draft.put(RULE, Entry(path, EntryType.FILE), b"")
         _set_metadata(draft, mutation, path)
 
 
 def _file(draft: Draft, mutation: PathMutation, path: str, local: LocalTree) -> None:
     if mutation.content is not None:
-        entry, content = Entry(""), mutation.content.encode()
+        entry, content = Entry("", EntryType.FILE), mutation.content.encode()
     else:
         ((entry, content),) = local[mutation.from_path]
     _check_digest(mutation, content)
     if _may_write(draft, mutation, path):
-        draft.put(RULE, Entry(path, mode=0o755 if entry.mode & 0o111 else 0o644), content)
+        draft.put(RULE, Entry(path, EntryType.FILE, 0o755 if entry.mode & 0o111 else 0o644), content)
         _set_metadata(draft, mutation, path)
 
 
@@ -152,9 +152,8 @@ def _may_write(draft: Draft, mutation: PathMutation, path: str) -> bool:
         return False
     if mutation.force or mutation.if_exists == "replace":
         return True
-    raise ConflictError(
-        f"`/{path}` exists already", reason="path-exists", hint="`force: true` or `if-exists: replace` replaces it, `skip` leaves it"
-    )
+    hint = "`force: true` or `if-exists: replace` replaces it, `if-exists: skip` leaves it"
+    raise ConflictError(f"`/{path}` exists already", reason="path-exists", hint=hint)
 
 
 def _is_directory(draft: Draft, path: str) -> bool:
@@ -203,4 +202,5 @@ def _xattr_value(name: str, text: str) -> bytes:
 
 def _check_digest(mutation: PathMutation, content: bytes) -> None:
     if mutation.sha256 and hashlib.sha256(content).hexdigest() != mutation.sha256.lower():
-        raise VerificationError(f"the content of `{mutation.path}` has another SHA-256 than stated", reason="file-digest-mismatch")
+        message = f"the content of `{mutation.path}` has another SHA-256 than stated"
+        raise VerificationError(message, reason="file-digest-mismatch")

@@ -10,5 +10,5 @@ _EXPECTED = ("etc/passwd", "etc/group", "etc/os-release")
 def remark_on_absence(draft: Draft) -> None:
     """One notice for each of passwd, group and os-release that the image lacks."""
     for path in _EXPECTED:
-        if not draft.exists(draft.resolve(path)):
+        if not draft.file_at(path):
             draft.notice(f"the image has no `/{path}`")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from apkiln.formats.archive.entry import Entry
+from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.configuration.model import Contents, RepositoryEntry
 from apkiln.image.generated.draft import Draft
 
@@ -22,4 +22,5 @@ def repositories_text(entries: Iterable[RepositoryEntry]) -> bytes:
 
 def repositories(draft: Draft, contents: Contents) -> None:
     """Rule `apk-repositories`."""
-    draft.put("apk-repositories", Entry(PATH), repositories_text((*contents.repositories, *contents.runtime_repositories)))
+    written = (*contents.repositories, *contents.runtime_repositories)
+    draft.put("apk-repositories", Entry(PATH, EntryType.FILE), repositories_text(written))

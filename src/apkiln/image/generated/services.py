@@ -18,8 +18,9 @@ def services(draft: Draft, entrypoint: Entrypoint) -> None:
     """
     for name, command in entrypoint.services:
         if "/" in name or name in ("", ".", ".."):
-            raise ConfigurationError(f"{name!r} cannot be a service's name", reason="service-name", origin=entrypoint.command.origin)
+            origin = entrypoint.command.origin
+            raise ConfigurationError(f"{name!r} cannot be a service's name", reason="service-name", origin=origin)
         for path in ("sv", f"sv/{name}"):
             if not draft.exists(path):
                 draft.put(RULE, Entry(path, EntryType.DIRECTORY, _DIRECTORY_MODE))
-        draft.put(RULE, Entry(f"sv/{name}/run", mode=0o755), f"#!/bin/execlineb\n{command}\n".encode())
+        draft.put(RULE, Entry(f"sv/{name}/run", EntryType.FILE, 0o755), f"#!/bin/execlineb\n{command}\n".encode())

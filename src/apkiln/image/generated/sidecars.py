@@ -12,10 +12,9 @@ from apkiln.image.generated.draft import Draft
 def sidecars(draft: Draft, epoch: int) -> None:
     """Rule `checksum-sidecars`: `.<name>.sha256`, 0444, dated `epoch`, for each bundle that exists as a file."""
     for path in (*BUNDLES, JAVA_STORE):
-        place = draft.resolve(path)
-        entry = draft.entry(place)
-        if entry is None or entry.type not in (EntryType.FILE, EntryType.HARDLINK):
+        if not draft.file_at(path):
             continue
         directory, _, name = path.rpartition("/")
-        line = f"{hashlib.sha256(draft.read(place)).hexdigest()}  {name}\n".encode()
-        draft.put("checksum-sidecars", Entry(draft.resolve_parent(f"{directory}/.{name}.sha256"), mode=0o444, mtime=epoch), line)
+        sidecar = draft.resolve_parent(f"{directory}/.{name}.sha256")
+        line = f"{hashlib.sha256(draft.read(path)).hexdigest()}  {name}\n".encode()
+        draft.put("checksum-sidecars", Entry(sidecar, EntryType.FILE, 0o444, mtime=epoch), line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from apkiln.formats.archive.entry import Entry
+from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft
 
 PATH = "etc/apk/world"
@@ -17,4 +17,4 @@ def world_text(requests: Iterable[str]) -> bytes:
 
 def world(draft: Draft, requests: Iterable[str]) -> None:
     """Rule `apk-world`."""
-    draft.put("apk-world", Entry(PATH), world_text(requests))
+    draft.put("apk-world", Entry(PATH, EntryType.FILE), world_text(requests))
