@@ -133,7 +133,7 @@ def _fault(url: str, error: Exception, *, lost: bool = False) -> UnavailableErro
     shown = redact_url(url)
     if isinstance(error, exceptions.SSLError):
         message, reason = f"no trusted TLS connection to `{shown}`: {_cause(error)}", "tls-failed"
-    elif isinstance(error, exceptions.TimeoutError):
+    elif isinstance(error, exceptions.TimeoutError) and not isinstance(error, exceptions.NewConnectionError):
         message, reason = f"`{shown}` does not answer in time", "timeout"
     elif lost or isinstance(error, exceptions.ProtocolError):
         message, reason = f"the connection broke while `{shown}` was fetched", "connection-lost"
