@@ -125,7 +125,8 @@ class GzipMembers:
         self._engine = engine or fastest_engine()
         self._buffer = b""
         self._hashers: tuple[Hasher, ...] = self._whole
-        self._section = ""
+        self.section = ""
+        """Name of the section in messages; may be set when its first bytes have told it."""
         self.position = 0
         """Raw bytes consumed so far."""
         self.finished: tuple[Member, ...] = ()
@@ -144,12 +145,12 @@ class GzipMembers:
         `gzip-magic`, `gzip-method`, `gzip-reserved-flags`, `gzip-header-text`, `gzip-header-crc`, `gzip-truncated`,
         `gzip-invalid`, `gzip-too-large`, `gzip-ratio`, `gzip-crc`, `gzip-length`.
         """
-        self._section = section
+        self.section = section
         self._hashers = (*self._whole, *hashers)
         start = self.position
         self._header()
         size, crc = 0, 0
-        for chunk in self._inflate(start):
+        for chunk in self._inflate(start, limit + limit // 8 + CHUNK):
             size += len(chunk)
             if size > limit:
                 raise self._fault(f"the content is larger than {limit} bytes", "gzip-too-large")
@@ -165,7 +166,7 @@ class GzipMembers:
             raise self._fault(f"{what} after the last section", "gzip-trailing-bytes")
 
     def _fault(self, message: str, reason: str) -> FormatError:
-        return FormatError(message, reason=reason, origin=Origin(member=self._section, offset=self.position))
+        return FormatError(message, reason=reason, origin=Origin(member=self.section, offset=self.position))
 
     def _consume(self, length: int) -> bytes:
         """The next `length` bytes, which the buffer holds, as read."""
@@ -220,7 +221,8 @@ class GzipMembers:
             self._buffer += more
         return self._consume(end + 1)
 
-    def _inflate(self, start: int) -> Iterator[bytes]:
+    def _inflate(self, start: int, raw_limit: int) -> Iterator[bytes]:
+        # Empty blocks inflate to nothing for ever, so the raw bytes have a limit of their own.
         inflater = self._engine.inflater()
         size = 0
         while not inflater.eof:
@@ -238,6 +240,8 @@ class GzipMembers:
                 if inflater.eof or not (pending or len(chunk) == CHUNK):
                     break
             self._consume(len(raw) - len(inflater.unused_data))
+            if self.position - start > raw_limit:
+                raise self._fault(f"the compressed data is larger than {raw_limit} bytes", "gzip-too-large")
 
     def _decompress(self, inflater: Inflater, pending: bytes) -> bytes:
         try:
@@ -251,7 +255,7 @@ class GzipMembers:
 
     def _trailer(self, crc: int, size: int) -> None:
         trailer = self._take(8)
-        origin = Origin(member=self._section, offset=self.position - 8)
+        origin = Origin(member=self.section, offset=self.position - 8)
         if int.from_bytes(trailer[:4], "little") != crc:
             raise VerificationError("the CRC-32 of the content is wrong", reason="gzip-crc", origin=origin)
         if int.from_bytes(trailer[4:], "little") != size & 0xFFFFFFFF:

@@ -69,7 +69,8 @@ class TarReader:
         self._chunks = iter(chunks)
         self._rules = rules
         self._limits = limits
-        self._section = section
+        self.section = section
+        """Name of the section in messages; may be set when the first entry has told it."""
         self._data = b""
         self._at = 0
         self._base = 0
@@ -128,13 +129,13 @@ class TarReader:
 
     def fault(self, message: str, reason: str) -> FormatError:
         """A FormatError at the current entry."""
-        place = "/".join(part for part in (self._section, self._path) if part)
+        place = "/".join(part for part in (self.section, self._path) if part)
         return FormatError(message, reason=reason, origin=Origin(member=place, offset=self.header_offset))
 
     def report(self, message: str, reason: str) -> None:
         """Remember a broken rule of the current entry."""
         if len(self.reports) < _REPORTS:
-            self.reports.append(Report(reason, message, self._section, self._path, self.header_offset))
+            self.reports.append(Report(reason, message, self.section, self._path, self.header_offset))
 
     def soft(self, message: str, reason: str) -> None:
         """Raise, or report when the rules are tolerant."""
