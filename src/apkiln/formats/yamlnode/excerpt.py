@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_USER_PART = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+_USER_PART = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _LONGEST = 160
 """Characters of a line that are shown."""
 
@@ -17,12 +17,17 @@ def excerpt(text: str, line: int, column: int, width: int = 1) -> tuple[str, ...
     found = _line(text, line)
     if found is None or line < 1 or column < 1:
         return ()
-    shown = _USER_PART.sub(lambda match: "*" * len(match.group()), found).replace("\t", " ")
+    shown = without_passwords(found).replace("\t", " ")
     start = 0 if column <= _LONGEST - 20 else column - _LONGEST // 2
     shown = "".join(char if char.isprintable() else "?" for char in shown[start : start + _LONGEST])
     margin = f"{line:>4} | "
     marker = "^" * max(1, min(width, len(shown) - (column - 1 - start)))
     return margin + shown, " " * (len(margin) - 2) + "| " + " " * (column - 1 - start) + marker
+
+
+def without_passwords(text: str) -> str:
+    """`text` with the user part of every URL replaced by as many stars."""
+    return _USER_PART.sub(lambda match: "*" * len(match.group()), text)
 
 
 def _line(text: str, number: int) -> str | None:

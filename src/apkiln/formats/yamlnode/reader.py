@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.origin import Origin
-from apkiln.formats.yamlnode.excerpt import excerpt
+from apkiln.formats.yamlnode.excerpt import excerpt, without_passwords
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.formats.yamlnode.node import Document, Mapping, Node, Scalar, Sequence
 
@@ -222,7 +222,7 @@ def report(faults: FaultCollector, document: Document, node: Node, message: str,
     shown = len(faults.faults) < _EXCERPTS
     faults.add(
         ConfigurationError(
-            message,
+            without_passwords(message),
             reason=reason,
             origin=document.origin(node),
             hint=hint,

@@ -1,4 +1,4 @@
-"""Every key of an image definition: one table for the reader, the published JSON schema and the documentation (spec image.md §2)."""
+"""Every key of an image definition: the one table behind the reader and the published JSON schema (spec image.md §2)."""
 
 from __future__ import annotations
 

@@ -207,7 +207,8 @@ class PathMutation:
     origin: Origin = field(default=NOWHERE, compare=False)
 
 
-class Layering(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Layering:
     """How the tree is cut into layers.  An empty strategy, or `single`, is one layer."""
 
     strategy: str = ""
@@ -216,6 +217,7 @@ class Layering(NamedTuple):
     """Largest number of package layers; 0 = not given."""
     groups: tuple[tuple[str, ...], ...] = ()
     """Package names per layer, for `groups`."""
+    origin: Origin = field(default=NOWHERE, compare=False)
 
 
 class Certificates(NamedTuple):
@@ -235,7 +237,8 @@ class Include:
     origin: Origin = field(default=NOWHERE, compare=False)
 
 
-class Healthcheck(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
     """Docker's health check of the image configuration.  Durations keep their text (`30s`, `1m30s`)."""
 
     test: tuple[str, ...] = ()
@@ -245,6 +248,7 @@ class Healthcheck(NamedTuple):
     start_period: str = ""
     start_interval: str = ""
     retries: int = 0
+    origin: Origin = field(default=NOWHERE, compare=False)
 
 
 class SbomSettings(NamedTuple):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import FaultCollector
-from apkiln.core.origin import Origin
 from apkiln.formats.yamlnode.node import Document, Scalar
 from apkiln.formats.yamlnode.reader import Fields, Value, root
-from apkiln.image.configuration import keys
+from apkiln.image.configuration import forms, keys
+from apkiln.image.configuration.merge import is_removal
 from apkiln.image.configuration.model import (
     Accounts,
     BaseImage,
@@ -26,21 +26,19 @@ from apkiln.image.configuration.model import (
     Layering,
     NamedContent,
     PackageRequest,
+    Pairs,
     PathMutation,
     RepositoryEntry,
     SbomSettings,
     User,
 )
+from apkiln.image.configuration.note import Note
+
+Check = Callable[[str], str]
+"""Gives what is wrong with a text, or nothing."""
 
 _NUMBERS = 1 << 32
 """User and group numbers are below this."""
-
-
-class Note(NamedTuple):
-    """Something legal that is probably not meant."""
-
-    message: str
-    origin: Origin
 
 
 def read_configuration(
@@ -57,6 +55,37 @@ def reads_as_octal(digits: str) -> bool:
     if not digits.isdigit() or len(digits) > 4 or digits.startswith("0") or set(digits) & {"8", "9"}:
         return False
     return _is_usual_mode(int(digits, 8)) and not _is_usual_mode(int(digits))
+
+
+def path_faults(mutation: PathMutation) -> list[tuple[str, str]]:
+    """(message, reason) of what is wrong with an entry of `paths` of a known type: keys it needs or cannot use."""
+    kind, found = mutation.type, []
+    inline, local = mutation.content is not None, bool(mutation.from_path)
+    if kind in ("hardlink", "symlink") and not mutation.source:
+        found.append((f"a {kind} needs `source`", "missing-key"))
+    if kind == "hardlink" and ".." in mutation.source.split("/"):
+        found.append((f"`{mutation.source}` leaves the image", "bad-value"))
+    if kind == "file" and inline == local:
+        found.append(("a file needs one of `content` and `from`", "missing-key"))
+    if kind == "tree" and (inline or not local):
+        found.append(("a tree needs `from` and takes no `content`", "missing-key"))
+    if kind not in ("file", "tree", "") and (inline or local):
+        found.append((f"`content` and `from` mean nothing for type `{kind}`", "useless-key"))
+    if kind not in ("file", "") and mutation.sha256:
+        found.append((f"`sha256` means nothing for type `{kind}`", "useless-key"))
+    return found
+
+
+def healthcheck_faults(check: Healthcheck) -> list[str]:
+    """What is wrong with a health check that container engines would not understand."""
+    found = []
+    kind = check.test[0] if check.test else ""
+    arguments = {"NONE": 0, "CMD-SHELL": 1}.get(kind, max(1, len(check.test) - 1))
+    if kind not in ("NONE", "CMD", "CMD-SHELL") or len(check.test) - 1 != arguments:
+        found.append("`test` must be a text, or a list that starts with `CMD`, `CMD-SHELL` or `NONE`")
+    if check.retries < 0:
+        found.append("`retries` is negative")
+    return found
 
 
 def _is_usual_mode(mode: int) -> bool:
@@ -82,20 +111,20 @@ class _Reader:
             stop_signal=fields.text("stop-signal"),
             work_dir=fields.text("work-dir"),
             accounts=self._accounts(self._section(fields, "accounts")),
-            archs=tuple(_oci_name(item.text) for item in fields.texts("archs")),
-            environment=fields.pairs("environment"),
+            archs=tuple(map(_oci_name, _texts(fields, "archs", forms.architecture))),
+            environment=_pairs(fields, "environment", forms.variable),
             paths=tuple(self._path(item) for item in fields.items("paths")),
             vcs_url=fields.text("vcs-url"),
-            annotations=fields.pairs("annotations"),
+            annotations=_pairs(fields, "annotations", forms.filled),
             include=self._include(fields),
-            volumes=_plain(fields, "volumes"),
+            volumes=_texts(fields, "volumes", forms.filled),
             layering=None if layering is None else self._layering(layering),
             format=self._choice(fields, "", "format"),
             certificates=self._certificates(self._section(fields, "certificates")),
-            labels=fields.pairs("labels") if fields.get("labels") else None,
+            labels=_pairs(fields, "labels", forms.filled) if fields.get("labels") else None,
             healthcheck=self._healthcheck(fields),
-            ports=_plain(fields, "ports"),
-            os_release=tuple(sorted((_os_release_key(key), text) for key, text in fields.pairs("os-release"))),
+            ports=_texts(fields, "ports", forms.port),
+            os_release=self._os_release(fields),
             sbom=self._sbom(self._section(fields, "sbom")),
             scripts=self._choice(fields, "", "scripts"),
             merge=self._choice(fields, "", "merge"),
@@ -121,26 +150,26 @@ class _Reader:
         if self.strict:
             value.fault(f"`{value.path}`: {what} is an extension that `--strict-apko` refuses", "refused-key")
 
-    def _command(self, fields: Fields, name: str) -> CommandLine:
+    def _command(self, fields: Fields, name: str, check: Check = forms.command) -> CommandLine:
         value = fields.get(name)
         if value is None:
             return CommandLine()
         if value.is_sequence:
             self._refused(value, "a list")
             return CommandLine(words=tuple(item.text for item in value.texts()), origin=value.origin)
-        return CommandLine(value.text(), origin=value.origin)
+        return CommandLine(_checked(value, check), origin=value.origin)
 
     def _contents(self, fields: Fields) -> Contents:
         base = fields.get("baseimage")
         return Contents(
-            repositories=_repositories(fields, "repositories"),
-            build_repositories=_repositories(fields, "build_repositories"),
-            runtime_repositories=_repositories(fields, "runtime_repositories"),
+            repositories=self._repositories(fields, "repositories"),
+            build_repositories=self._repositories(fields, "build_repositories"),
+            runtime_repositories=self._repositories(fields, "runtime_repositories"),
             keyring=tuple(self._key(item) for item in fields.items("keyring")),
             runtime_keyring=tuple(self._named(item) for item in fields.items("runtime_keyring")),
             packages=tuple(self._package(item) for item in fields.items("packages")),
             baseimage=None if base is None else self._base(base),
-            drift=_plain(fields, "drift"),
+            drift=_texts(fields, "drift", forms.package_name),
             no_runtime_repositories=fields.boolean("no_runtime_repositories"),
         )
 
@@ -156,36 +185,51 @@ class _Reader:
     def _located(self, value: Value, section: str) -> tuple[str, str]:
         """A text, or a mapping with one of `path` and `url`, and perhaps `sha256`."""
         if not value.is_mapping:
-            return value.text(), ""
+            return _checked(value, forms.line if section == "key" else None), ""
         self._refused(value, "a mapping")
         fields = value.fields(keys.names(section))
         path, url = fields.text("path"), fields.text("url")
         if bool(path) == bool(url):
             value.fault(f"`{value.path}` needs one of `path` and `url`", "missing-key")
-        return path or url, fields.text("sha256")
+        return path or url, _text(fields, "sha256", forms.sha256)
 
     def _named(self, value: Value) -> NamedContent:
         fields = self._fields(value, "named")
-        return NamedContent(fields.text("name"), fields.text("content"), value.origin)
+        return NamedContent(_required(fields, "name", forms.content_name), _required(fields, "content"), value.origin)
 
     def _package(self, value: Value) -> PackageRequest:
         if not value.is_mapping:
-            return PackageRequest(value.text(), (), value.origin)
+            text = value.text()
+            self._removal(value, text) if is_removal(text) else _checked(value, forms.package)
+            return PackageRequest(text, (), value.origin)
         self._refused(value, "a mapping")
         fields = value.fields(keys.names("package"))
-        return PackageRequest(fields.text("name"), tuple(map(_oci_name, _plain(fields, "archs"))), value.origin)
+        archs = tuple(map(_oci_name, _texts(fields, "archs", forms.architecture)))
+        return PackageRequest(_required(fields, "name", forms.package), archs, value.origin)
+
+    def _removal(self, value: Value, text: str) -> None:
+        self._refused(value, f"removing `{text[1:]}`")
+
+    def _repositories(self, fields: Fields, key: str) -> tuple[RepositoryEntry, ...]:
+        return tuple(self._repository(item) for item in fields.items(key))
+
+    def _repository(self, value: Value) -> RepositoryEntry:
+        text = _checked(value, forms.repository)
+        if is_removal(text):
+            self._removal(value, text)
+        return RepositoryEntry(text.rstrip("/") or text, value.origin)
 
     def _entrypoint(self, fields: Fields) -> Entrypoint:
         return Entrypoint(
             type=self._choice(fields, "entrypoint", "type"),
             command=self._command(fields, "command"),
             shell_fragment=fields.text("shell-fragment"),
-            services=fields.pairs("services"),
+            services=_pairs(fields, "services", forms.service, forms.line),
         )
 
     def _accounts(self, fields: Fields) -> Accounts:
         return Accounts(
-            run_as=fields.text("run-as"),
+            run_as=_text(fields, "run-as", forms.run_as),
             users=tuple(self._user(item) for item in fields.items("users")),
             groups=tuple(self._group(item) for item in fields.items("groups")),
             gshadow=fields.boolean("gshadow"),
@@ -194,23 +238,34 @@ class _Reader:
     def _user(self, value: Value) -> User:
         fields = self._fields(value, "user")
         return User(
-            username=fields.text("username"),
-            uid=_number(fields, "uid") or 0,
+            username=_required(fields, "username", forms.account),
+            uid=self._user_number(fields),
             gid=_number(fields, "gid"),
-            shell=fields.text("shell"),
-            homedir=fields.text("homedir"),
-            groups=_plain(fields, "groups"),
+            shell=_text(fields, "shell", forms.passwd_field),
+            homedir=_text(fields, "homedir", forms.passwd_field),
+            groups=_texts(fields, "groups", forms.account),
             origin=value.origin,
         )
 
+    def _user_number(self, fields: Fields) -> int:
+        before = len(self.faults.faults)
+        uid = _number(fields, "uid") or 0
+        if uid == 0 and len(self.faults.faults) == before:
+            place = fields.get("uid") or fields.whole
+            place.fault(f"`{fields.whole.path}` needs a `uid`, and not 0", "uid-zero", "to run as root, use `run-as: 0`")
+        return uid
+
     def _group(self, value: Value) -> Group:
         fields = self._fields(value, "group")
-        return Group(fields.text("groupname"), _number(fields, "gid") or 0, _plain(fields, "members"), value.origin)
+        name, members = _required(fields, "groupname", forms.account), _texts(fields, "members", forms.account)
+        return Group(name, _number(fields, "gid") or 0, members, value.origin)
 
     def _path(self, value: Value) -> PathMutation:
         fields = self._fields(value, "path")
-        return PathMutation(
-            path=fields.text("path"),
+        if fields.get("type") is None:
+            value.fault(f"`{value.path}` needs `type`", "missing-key")
+        mutation = PathMutation(
+            path=_required(fields, "path", forms.image_path),
             type=self._choice(fields, "path", "type"),
             uid=_number(fields, "uid"),
             gid=_number(fields, "gid"),
@@ -219,13 +274,16 @@ class _Reader:
             recursive=fields.boolean("recursive"),
             content=fields.text("content") if fields.get("content") else None,
             from_path=fields.text("from"),
-            sha256=fields.text("sha256"),
+            sha256=_text(fields, "sha256", forms.sha256),
             force=fields.boolean("force"),
             follow=fields.boolean("follow"),
-            xattrs=fields.pairs("xattrs"),
+            xattrs=_pairs(fields, "xattrs", forms.xattr_name, forms.xattr_text),
             if_exists=self._choice(fields, "path", "if-exists"),
             origin=value.origin,
         )
+        for message, reason in path_faults(mutation):
+            value.fault(f"`{value.path}`: {message}", reason)
+        return mutation
 
     def _mode(self, fields: Fields, name: str) -> int | None:
         value = fields.get(name)
@@ -252,39 +310,75 @@ class _Reader:
     def _layering(self, value: Value) -> Layering:
         fields = self._fields(value, "layering")
         groups = tuple(tuple(text.text for text in item.texts()) for item in fields.items("groups"))
-        return Layering(self._choice(fields, "layering", "strategy"), fields.integer("budget"), groups)
+        return Layering(self._choice(fields, "layering", "strategy"), fields.integer("budget"), groups, value.origin)
 
     def _certificates(self, fields: Fields) -> Certificates:
         additional = tuple(self._named(item) for item in fields.items("additional"))
-        return Certificates(additional, _plain(fields, "providers"))
+        return Certificates(additional, _texts(fields, "providers", forms.filled))
 
     def _healthcheck(self, fields: Fields) -> Healthcheck | None:
         value = fields.get("healthcheck")
         if value is None:
             return None
         inner = self._fields(value, "healthcheck")
-        test = self._command(inner, "test")
-        return Healthcheck(
+        test = self._command(inner, "test", forms.filled)
+        check = Healthcheck(
             test=test.words or (("CMD-SHELL", test.text) if test.text else ()),
-            interval=inner.text("interval"),
-            timeout=inner.text("timeout"),
-            start_period=inner.text("start-period"),
-            start_interval=inner.text("start-interval"),
+            interval=_text(inner, "interval", forms.duration),
+            timeout=_text(inner, "timeout", forms.duration),
+            start_period=_text(inner, "start-period", forms.duration),
+            start_interval=_text(inner, "start-interval", forms.duration),
             retries=inner.integer("retries"),
+            origin=value.origin,
         )
+        for message in healthcheck_faults(check):
+            value.fault(f"`healthcheck`: {message}", "bad-healthcheck")
+        return check
 
     def _sbom(self, fields: Fields) -> SbomSettings:
         formats = tuple(item.choice(keys.choices("sbom", "formats")) for item in fields.items("formats"))
-        namespace, supplier = fields.text("namespace"), fields.text("supplier")
-        return SbomSettings(formats, namespace, supplier, _plain(fields, "creators"))
+        namespace, supplier = _text(fields, "namespace", forms.uri), fields.text("supplier")
+        return SbomSettings(formats, namespace, supplier, _texts(fields, "creators", forms.filled))
+
+    def _os_release(self, fields: Fields) -> Pairs:
+        pairs = _pairs(fields, "os-release", lambda key: forms.os_release_key(_os_release_key(key)), forms.line)
+        return tuple(sorted((_os_release_key(key), text) for key, text in pairs))
 
 
-def _plain(fields: Fields, key: str) -> tuple[str, ...]:
-    return tuple(item.text for item in fields.texts(key))
+def _checked(value: Value, check: Check | None) -> str:
+    """The text of a value; a fault at it when `check` objects."""
+    text = value.text()
+    objection = check(text) if check is not None else ""
+    if objection:
+        value.fault(f"`{value.path}`: {objection}", "bad-value")
+    return text
 
 
-def _repositories(fields: Fields, key: str) -> tuple[RepositoryEntry, ...]:
-    return tuple(RepositoryEntry(item.text.rstrip("/") or item.text, item.origin) for item in fields.texts(key))
+def _text(fields: Fields, key: str, check: Check) -> str:
+    value = fields.get(key)
+    return "" if value is None else _checked(value, check)
+
+
+def _required(fields: Fields, key: str, check: Check | None = None) -> str:
+    """A text that must be there and not be empty."""
+    value = fields.get(key)
+    if value is None or not value.text().strip():
+        fields.whole.fault(f"`{fields.whole.path}` needs `{key}`", "missing-key")
+        return ""
+    return _checked(value, check)
+
+
+def _texts(fields: Fields, key: str, check: Check) -> tuple[str, ...]:
+    return tuple(_checked(item, check) for item in fields.items(key))
+
+
+def _pairs(fields: Fields, key: str, check_key: Check, check_value: Check | None = None) -> Pairs:
+    value = fields.found.get(key)
+    members = value.members() if value is not None else ()
+    for name, member in members:
+        if objection := check_key(name):
+            member.fault(f"`{key}`: {objection}", "bad-value")
+    return tuple(sorted((name, _checked(member, check_value)) for name, member in members))
 
 
 def _number(fields: Fields, key: str) -> int | None:
