@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apkiln.formats.archive.entry import ContentEntry
+from apkiln.formats.archive.tar_rules import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,9 @@ class PackageContents:
     """(algorithm `RSA`|`RSA256`|`RSA512`|`DSA`, key file name, signature) in order."""
     entries: tuple[ContentEntry, ...]
     """Every path of the data section in archive order, directories included."""
+    other_control: tuple[str, ...] = ()
+    """Further names of the control section, which mean nothing to apk (for example `.melange.yaml`)."""
+    reports: tuple[Report, ...] = ()
+    """Broken rules that the reader's policy lived with, and names that are not UTF-8."""
+    signed_by: str = ""
+    """File name of the key whose package signature was checked; "" when none was asked for."""

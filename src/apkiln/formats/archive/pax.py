@@ -98,10 +98,11 @@ def _number(key: bytes, value: bytes) -> int:
 
 
 def _seconds(value: bytes) -> int:
-    """Whole seconds; a fraction is cut off towards the past."""
-    whole, dot, fraction = value.partition(b".")
+    """Whole seconds; a fraction is rounded to the nearest, halves upwards, as the peer's tar library does."""
+    whole, _, fraction = value.partition(b".")
     digits = whole.removeprefix(b"-")
-    if not digits.isdigit() or len(digits) > 15 or (dot and fraction and not fraction.isdigit()):
+    if not digits.isdigit() or len(digits) > 15 or (fraction and not fraction.isdigit()):
         raise PaxFault("the PAX record `mtime` is not a time", "pax-number")
-    past = whole.startswith(b"-") and fraction.strip(b"0")
-    return int(whole) - (1 if past else 0)
+    if whole.startswith(b"-"):
+        return int(whole) - (fraction.rstrip(b"0") > b"5")
+    return int(whole) + (fraction >= b"5")
