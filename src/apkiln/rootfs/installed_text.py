@@ -5,9 +5,9 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable
-from hashlib import sha1
 from typing import NamedTuple
 
+from apkiln.formats.apk.attributes import attributes_digest
 from apkiln.formats.archive.entry import ContentEntry, EntryType
 from apkiln.rootfs.package_files import Directory
 
@@ -54,21 +54,9 @@ def checksum(digest: bytes) -> str:
     return "Q1" + b64encode(digest).decode()
 
 
-def xattr_digest(xattrs: Iterable[tuple[str, bytes]]) -> bytes:
-    """SHA-1 over name and value of all attributes in name order, each preceded by its length in four bytes, big-endian.
-
-    Derived from what apk-tools writes for given attributes.
-    """
-    state = sha1(usedforsecurity=False)
-    for name, value in sorted(xattrs):
-        for part in (name.encode(), value):
-            state.update(len(part).to_bytes(4, "big") + part)
-    return state.digest()
-
-
 def _acl(letter: str, uid: int, gid: int, mode: int, usual: int, xattrs: tuple[tuple[str, bytes], ...]) -> str:
     if xattrs:
-        return f"\n{letter}:{uid}:{gid}:{mode:o}:{checksum(xattr_digest(xattrs))}"
+        return f"\n{letter}:{uid}:{gid}:{mode:o}:{checksum(attributes_digest(xattrs))}"
     return "" if mode == usual and uid == 0 and gid == 0 else f"\n{letter}:{uid}:{gid}:{mode:o}"
 
 

@@ -158,9 +158,7 @@ def decode_entries(data: bytes, paths: Sequence[str]) -> tuple[tuple[ContentEntr
             records = ((CHECKSUM_RECORD, sha1.hex()),)
         uname, gname = owners[owner]
         device, attributes = (major, minor), xattrs.get(index, ())
-        entry = Entry(
-            path, entry_type, mode, uid, gid, uname, gname, size, mtime, target, device, attributes, records
-        )
+        entry = Entry(path, entry_type, mode, uid, gid, uname, gname, size, mtime, target, device, attributes, records)
         entries.append(ContentEntry(entry, sha1, sha256))
         positions.append(Position(header, content, content + size + -size % 512))
     return tuple(entries), tuple(positions)
@@ -190,9 +188,7 @@ def _has_foreign_pax(item: ContentEntry) -> bool:
 
 
 def _encode_xattrs(all_xattrs: Iterable[tuple[tuple[str, bytes], ...]]) -> dict[str, list[list[str]]]:
-    return {
-        str(index): [[name, value.hex()] for name, value in xattrs] for index, xattrs in enumerate(all_xattrs) if xattrs
-    }
+    return {str(index): [[name, value.hex()] for name, value in xattrs] for index, xattrs in enumerate(all_xattrs) if xattrs}
 
 
 def _decode_xattrs(stored: dict[str, list[list[str]]]) -> dict[int, tuple[tuple[str, bytes], ...]]:
