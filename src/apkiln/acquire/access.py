@@ -1,0 +1,39 @@
+"""What fetching needs, in one value: where to keep, how to get, how much, how many at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import PurePath, PurePosixPath
+
+from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.progress import Reporter, Silent
+from apkiln.system.files import FileReader
+from apkiln.system.store import Store
+from apkiln.system.transfer import Transfer
+from apkiln.system.urls import is_http, local_path
+
+HERE = PurePosixPath(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The objects and bounds of one run."""
+
+    store: Store
+    transfer: Transfer
+    """Refuses the network by itself when the run is offline."""
+    files: FileReader
+    """Local repositories and keys."""
+    offline: bool = False
+    """True: what the cache recorded last is taken as current, and what is missing is listed in one error."""
+    limits: Limits = DEFAULT_LIMITS
+    reporter: Reporter = field(default_factory=Silent)
+    jobs: int = 2
+    """Upper bound on threads."""
+    directory: PurePath = HERE
+    """What relative repository and key paths are relative to."""
+
+    def locate(self, location: str) -> str:
+        """A URL unchanged, a path or `file://` URL as a path in `directory`."""
+        path = None if is_http(location) else local_path(location)
+        return location if path is None else str(self.directory / path)
