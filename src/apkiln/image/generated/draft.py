@@ -19,11 +19,22 @@ _LINK_LIMIT = 40
 """Symlinks followed in one look-up, as Linux does."""
 
 
+class Peek(NamedTuple):
+    """What kind of thing lies at a path."""
+
+    directory: bool
+    target: str = ""
+    """Text of a symlink; empty for everything else."""
+
+
 class PackageTree(Protocol):
     """The files of all packages, as planned by `rootfs`."""
 
     def entry(self, path: str) -> Entry | None:
         """What packages put at `path`, None when nothing; links are not followed."""
+
+    def peek(self, path: str) -> Peek | None:
+        """As `entry`, but only the kind, and cheap."""
 
     def package(self, path: str) -> str:
         """Name of the package that owns `path`."""
@@ -82,8 +93,16 @@ class Draft:
             return node.entry
         return None if path in self._removed else self._packages.entry(path)
 
+    def peek(self, path: str) -> Peek | None:
+        """The kind of what is at `path`; None when there is nothing."""
+        node = self._nodes.get(path)
+        if node:
+            entry = node.entry
+            return Peek(entry.type is EntryType.DIRECTORY, entry.target if entry.type is EntryType.SYMLINK else "")
+        return None if path in self._removed else self._packages.peek(path)
+
     def exists(self, path: str) -> bool:
-        return self.entry(path) is not None
+        return self.peek(path) is not None
 
     def read(self, path: str) -> bytes:
         """Content of the FILE that `path` is or leads to through symlinks.  Raises ConfigurationError (`no-such-path`)."""
@@ -99,13 +118,13 @@ class Draft:
         return self._packages.read(node.source) if node.content is None else node.content
 
     def file_at(self, path: str) -> str:
-        """The path of the file that `path` is or leads to through symlinks; "" when there is none."""
+        """The path of what `path` is or leads to through symlinks, unless it is a directory; "" when there is none."""
         try:
             final = self.resolve(path)
         except ConfigurationError:
             return ""
-        entry = self.entry(final)
-        return final if entry is not None and entry.type in (EntryType.FILE, EntryType.HARDLINK) else ""
+        found = self.peek(final)
+        return final if found is not None and not found.directory else ""
 
     def children(self, path: str) -> tuple[str, ...]:
         """Paths directly below the directory `path`, sorted."""
@@ -142,14 +161,14 @@ class Draft:
         while waiting:
             component = waiting.pop()
             here = "/".join((*done, component))
-            entry = self.entry(here)
-            if entry is None or entry.type is EntryType.DIRECTORY or (not waiting and entry.type is not EntryType.SYMLINK):
+            found = self.peek(here)
+            if found is None or found.directory or (not waiting and not found.target):
                 done.append(component)
                 continue
-            if entry.type is not EntryType.SYMLINK:
+            if not found.target:
                 raise _fault(f"`/{here}` is not a directory", "path-through-file", origin)
             links += 1
-            target = paths.resolve_target(here, entry.target)
+            target = paths.resolve_target(here, found.target)
             if target is None or links > _LINK_LIMIT:
                 reason = "path-leaves-root" if target is None else "too-many-links"
                 raise _fault(f"the link `/{here}` cannot be followed inside the image", reason, origin)
@@ -196,11 +215,11 @@ class Draft:
         directory = paths.parent(path)
         if not directory:
             return
-        present = self.entry(directory)
+        present = self.peek(directory)
         if present is None:
             self.make_parents(rule, directory, origin)
             self._store(Node(rule, Entry(directory, EntryType.DIRECTORY, 0o755)))
-        elif present.type is not EntryType.DIRECTORY:
+        elif not present.directory:
             raise _fault(f"`/{directory}` is not a directory", "path-through-file", origin)
 
     def change(self, rule: str, path: str, **fields: object) -> None:

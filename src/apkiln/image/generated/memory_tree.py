@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.image.generated.draft import Peek
 
 
 class Shipped(NamedTuple):
@@ -25,6 +26,12 @@ class MemoryTree:
     def entry(self, path: str) -> Entry | None:
         item = self._shipped.get(path)
         return item.entry if item else None
+
+    def peek(self, path: str) -> Peek | None:
+        entry = self.entry(path)
+        if entry is None:
+            return None
+        return Peek(entry.type is EntryType.DIRECTORY, entry.target if entry.type is EntryType.SYMLINK else "")
 
     def package(self, path: str) -> str:
         return self._shipped[path].package

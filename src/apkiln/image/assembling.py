@@ -1,0 +1,239 @@
+"""Layers made of stored parts: measured once, then streamed to the output while they are verified (spec performance.md §3.1).
+
+A layer is never held in memory.  Its digests are remembered under the parts it consists of; a remembered digest is still
+compared with the bytes that go out, so a damaged cache cannot make a wrong image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from queue import SimpleQueue
+from threading import BoundedSemaphore, Thread
+from typing import TYPE_CHECKING, NamedTuple
+
+from apkiln.core.digest import Digest
+from apkiln.core.errors import VerificationError
+from apkiln.core.origin import Origin
+from apkiln.formats.deflate import member
+from apkiln.formats.deflate.checksum import combine
+from apkiln.formats.deflate.codec import Codec
+from apkiln.formats.deflate.deflater import Deflater
+from apkiln.image.layers import LayerPart, LayerRecipe
+from apkiln.rootfs.side_data import SegmentData, decode_data, encode_data
+from apkiln.system.store import Store, damaged
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+_LAYERS, _PARTS = "layers", "layer-parts"
+_CHUNK = 1 << 20
+_AHEAD = 8
+"""Chunks that may wait for the hashing thread."""
+
+
+class LayerDigests(NamedTuple):
+    """What a manifest and a configuration say of a layer."""
+
+    digest: Digest
+    """SHA-256 of the gzip member."""
+    diff_id: Digest
+    """SHA-256 of the tar."""
+    size: int
+    """Bytes of the gzip member."""
+
+
+class StoredLayer(NamedTuple):
+    """A layer whose bytes can be had at any time."""
+
+    recipe: LayerRecipe
+    digests: LayerDigests
+
+
+def store_part(
+    store: Store, name: str, key: str, chunks: Callable[[], Iterable[bytes]], codec: Codec, executor: Executor | None = None
+) -> LayerPart:
+    """Content as a part of layers, compressed once and kept under `key`, which must name the content's bytes.
+
+    `chunks` is called only when the part is not there yet.
+    """
+    row = f"{key}.{codec.name}"
+    stored = store.get(_PARTS, row)
+    if stored is not None:
+        data = decode_data(stored)
+        if store.size(data.raw) == data.raw_size and store.size(data.slice) == data.slice_size:
+            return LayerPart(name, data)
+    data = _write_part(store, chunks(), codec, executor)
+    store.put(_PARTS, row, encode_data(data))
+    return LayerPart(name, data)
+
+
+def measure_layer(store: Store, recipe: LayerRecipe) -> StoredLayer:
+    """The layer's digests: remembered, or computed from all bytes of its parts, tar and compressed form on two threads.
+
+    Computing verifies every compressed part against its SHA-256 and every tar part against its CRC-32.  Raises
+    VerificationError (`cache-entry-damaged`) that names the part, after removing it from the cache.
+    """
+    key = recipe.key()
+    stored = store.get(_LAYERS, key)
+    if stored is not None:
+        digest, diff_id, size = json.loads(stored)
+        return StoredLayer(recipe, LayerDigests(Digest.parse(digest), Digest.parse(diff_id), size))
+    digests = _measure(store, recipe)
+    row = json.dumps([str(digests.digest), str(digests.diff_id), digests.size])
+    store.put(_LAYERS, key, row.encode())
+    return StoredLayer(recipe, digests)
+
+
+def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes], object]) -> None:
+    """Stream the gzip member out and compare it with the layer's digest.
+
+    The caller must discard what was written when this raises VerificationError (`cache-entry-damaged`).
+    """
+    with _Hashing() as hashing:
+        size = 0
+        for chunk in member_chunks(store, layer.recipe):
+            hashing.feed(chunk)
+            write(chunk)
+            size += len(chunk)
+        digest = hashing.digest()
+    if (digest, size) != (layer.digests.digest, layer.digests.size):
+        raise find_damage(store, layer.recipe)
+
+
+def member_chunks(store: Store, recipe: LayerRecipe) -> Iterator[bytes]:
+    """The gzip member in chunks of at most 1 MiB."""
+    yield member.HEADER
+    crc = length = 0
+    for part in recipe.parts:
+        yield from _blob(store, part.data.slice, part)
+        crc = combine(crc, part.data.crc, part.data.raw_size)
+        length += part.data.raw_size
+    yield member.trailer(crc, length)
+
+
+def tar_chunks(store: Store, recipe: LayerRecipe) -> Iterator[bytes]:
+    """The uncompressed layer in chunks of at most 1 MiB.  Not verified: compare with the diffID."""
+    for part in recipe.parts:
+        yield from _blob(store, part.data.raw, part)
+
+
+def find_damage(store: Store, recipe: LayerRecipe) -> VerificationError:
+    """The error for a layer that does not have its digest: the first part whose bytes are not those of its name."""
+    for part in recipe.parts:
+        for digest, section in ((part.data.slice, "compressed"), (part.data.raw, "tar")):
+            state = hashlib.sha256()
+            for chunk in _blob(store, digest, part):
+                state.update(chunk)
+            if Digest.sha256(state.digest()) != digest:
+                return damaged(store, digest, Origin(package=part.name, member=section))
+    message = "the cache remembers a wrong digest for a layer"
+    hint = "run `apkiln cache clean` to begin with an empty cache"
+    return VerificationError(message, reason="cache-entry-damaged", origin=Origin(source=f"{_LAYERS}/{recipe.key()}"), hint=hint)
+
+
+def _measure(store: Store, recipe: LayerRecipe) -> LayerDigests:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as beside:
+        diff_id = beside.submit(_tar_digest, store, recipe)
+        digest, size = _member_digest(store, recipe)
+        return LayerDigests(digest, diff_id.result(), size)
+
+
+def _tar_digest(store: Store, recipe: LayerRecipe) -> Digest:
+    from isal.isal_zlib import crc32
+
+    state = hashlib.sha256()
+    for part in recipe.parts:
+        crc = 0
+        for chunk in _blob(store, part.data.raw, part):
+            state.update(chunk)
+            crc = crc32(chunk, crc)
+        if crc != part.data.crc:
+            raise damaged(store, part.data.raw, Origin(package=part.name, member="tar"))
+    return Digest.sha256(state.digest())
+
+
+def _member_digest(store: Store, recipe: LayerRecipe) -> tuple[Digest, int]:
+    whole = hashlib.sha256(member.HEADER)
+    size, crc, length = len(member.HEADER), 0, 0
+    for part in recipe.parts:
+        own = hashlib.sha256()
+        for chunk in _blob(store, part.data.slice, part):
+            whole.update(chunk)
+            own.update(chunk)
+            size += len(chunk)
+        if Digest.sha256(own.digest()) != part.data.slice:
+            raise damaged(store, part.data.slice, Origin(package=part.name, member="compressed"))
+        crc = combine(crc, part.data.crc, part.data.raw_size)
+        length += part.data.raw_size
+    end = member.trailer(crc, length)
+    whole.update(end)
+    return Digest.sha256(whole.digest()), size + len(end)
+
+
+def _blob(store: Store, digest: Digest, part: LayerPart) -> Iterator[bytes]:
+    stream = store.open(digest)
+    if stream is None:
+        raise damaged(store, digest, Origin(package=part.name))
+    with stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def _write_part(store: Store, chunks: Iterable[bytes], codec: Codec, executor: Executor | None) -> SegmentData:
+    deflater = Deflater(codec, executor)
+    raw_size = slice_size = 0
+    with store.writer() as raw, store.writer() as compressed:
+        for chunk in chunks:
+            raw.write(chunk)
+            raw_size += len(chunk)
+            for piece in deflater.feed(chunk):
+                compressed.write(piece.data)
+                slice_size += len(piece.data)
+        for piece in deflater.finish():
+            compressed.write(piece.data)
+            slice_size += len(piece.data)
+        return SegmentData(raw.commit(), raw_size, deflater.crc, compressed.commit(), slice_size, codec.name)
+
+
+class _Hashing:
+    """SHA-256 of what is fed, computed on a thread beside the caller; a bounded number of chunks may wait."""
+
+    def __init__(self) -> None:
+        self._state = hashlib.sha256()
+        self._queue: SimpleQueue[bytes] = SimpleQueue()
+        self._room = BoundedSemaphore(_AHEAD)
+        self._thread = Thread(target=self._run, daemon=True)
+        self._running = False
+
+    def __enter__(self) -> _Hashing:
+        self._thread.start()
+        self._running = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def feed(self, chunk: bytes) -> None:
+        """Chunks must not be empty."""
+        self._room.acquire()
+        self._queue.put(chunk)
+
+    def digest(self) -> Digest:
+        """Of everything fed; ends the thread."""
+        self._stop()
+        return Digest.sha256(self._state.digest())
+
+    def _stop(self) -> None:
+        if self._running:
+            self._queue.put(b"")
+            self._thread.join()
+            self._running = False
+
+    def _run(self) -> None:
+        while chunk := self._queue.get():
+            self._state.update(chunk)
+            self._room.release()

@@ -1,0 +1,109 @@
+"""What a layer consists of, as a value: skeleton, package segments, generated content, end (spec image.md §8.2).
+
+    every directory once, parents first · the segments by package name · what rules wrote, hard links last · two zero blocks
+
+No path stands twice.  A segment's bytes depend on its package and on the paths that it loses, on nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from apkiln.core import canonical_json
+from apkiln.formats.archive import tar_writer
+from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.image.generated.draft import Draft, Node
+from apkiln.rootfs.normalise import layer_header
+from apkiln.rootfs.package_files import Directory
+from apkiln.rootfs.side_data import SegmentData
+from apkiln.rootfs.tree_plan import tree_order
+
+
+class LayerPart(NamedTuple):
+    """A stored part of a layer."""
+
+    name: str
+    """For messages: `skeleton`, `generated`, or a package's name and version."""
+    data: SegmentData
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecipe:
+    """A layer as the concatenation of its parts, raw and compressed alike."""
+
+    parts: tuple[LayerPart, ...]
+
+    @property
+    def raw_size(self) -> int:
+        return sum(part.data.raw_size for part in self.parts)
+
+    def key(self) -> str:
+        """Key of the layer's digests: the parts' raw digests in order, and how they are compressed."""
+        described = [[part.data.raw.hex, part.data.slice.hex, part.data.codec] for part in self.parts]
+        return hashlib.sha256(canonical_json.encode(described)).hexdigest()
+
+
+class KeptContent(NamedTuple):
+    """A place in generated content where the content of a package's file belongs."""
+
+    path: str
+    """In the tree of packages."""
+    size: int
+
+
+GeneratedPart = bytes | KeptContent
+
+
+def skeleton(directories: Iterable[Directory], draft: Draft) -> bytes:
+    """Tar entries of all directories of the finished tree, parents first."""
+    entries = {item.path: item.entry() for item in directories if item.path not in draft.removed}
+    for path, node in draft.nodes.items():
+        if node.entry.type is EntryType.DIRECTORY:
+            entries[path] = node.entry
+    return b"".join([layer_header(entries[path]) for path in sorted(entries, key=tree_order)])
+
+
+def overridden_paths(draft: Draft) -> frozenset[str]:
+    """Paths that the packages' segments must leave out because rules wrote them anew, and directories that are gone."""
+    taken = {path for path, node in draft.nodes.items() if node.entry.type is not EntryType.DIRECTORY}
+    return frozenset(path for path in taken if draft.packages.peek(path) is not None) | draft.removed
+
+
+def generated_parts(draft: Draft) -> Iterator[GeneratedPart]:
+    """Tar entries of everything rules wrote that is no directory, in tree order, hard links last, then the end blocks.
+
+    Content that stays a package's is named, not read.
+    """
+    nodes = sorted(
+        (node for node in draft.nodes.values() if node.entry.type is not EntryType.DIRECTORY),
+        key=lambda node: (node.entry.type is EntryType.HARDLINK, tree_order(node.entry.path)),
+    )
+    for node in nodes:
+        yield layer_header(node.entry)
+        if node.entry.type is EntryType.FILE:
+            yield from _content(node)
+    yield tar_writer.END_OF_ARCHIVE
+
+
+def _content(node: Node) -> Iterator[GeneratedPart]:
+    entry: Entry = node.entry
+    if node.content is None:
+        yield KeptContent(node.source, entry.size)
+    else:
+        yield node.content
+    yield tar_writer.padding(entry.size)
+
+
+def parts_key(parts: Iterable[GeneratedPart], sha256_of: Callable[[str], str]) -> str:
+    """Digest of generated parts that names their bytes without reading kept content.  `sha256_of`: hex digest by path."""
+    state = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, KeptContent):
+            state.update(b"kept %s %d\n" % (sha256_of(part.path).encode(), part.size))
+        else:
+            state.update(b"bytes %d\n" % len(part))
+            state.update(part)
+    return state.hexdigest()

@@ -1,0 +1,131 @@
+"""Layers out of stored parts: the bytes, the digests, and damage that must be noticed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apkiln.core.errors import VerificationError
+from apkiln.formats.deflate.codec import canonical_codec
+from apkiln.image.assembling import LayerDigests, StoredLayer, measure_layer, member_chunks, store_part, tar_chunks, write_layer
+from apkiln.image.layers import LayerPart, LayerRecipe
+from apkiln.system.memory_store import MemoryStore
+
+CODEC = canonical_codec()
+CONTENTS = st.lists(st.binary(max_size=3000), min_size=1, max_size=5)
+
+
+def stored_recipe(store: MemoryStore, contents: list[bytes]) -> LayerRecipe:
+    return LayerRecipe(tuple(part(store, f"part-{number}", content) for number, content in enumerate(contents)))
+
+
+def part(store: MemoryStore, name: str, content: bytes) -> LayerPart:
+    chunks = [content[start : start + 700] for start in range(0, len(content), 700)]
+    return store_part(store, name, hashlib.sha256(content).hexdigest(), lambda: chunks, CODEC)
+
+
+@given(CONTENTS)
+@settings(deadline=None)
+def test_the_member_holds_the_parts_and_has_its_digests(contents: list[bytes]) -> None:
+    store = MemoryStore()
+    layer = measure_layer(store, stored_recipe(store, contents))
+    output = bytearray()
+    write_layer(store, layer, output.extend)
+    tar = b"".join(contents)
+    assert gzip.decompress(bytes(output)) == tar == b"".join(tar_chunks(store, layer.recipe))
+    assert layer.digests.digest.value == hashlib.sha256(output).digest()
+    assert layer.digests.diff_id.value == hashlib.sha256(tar).digest()
+    assert layer.digests.size == len(output)
+    assert layer.recipe.raw_size == len(tar)
+
+
+@given(CONTENTS)
+@settings(deadline=None)
+def test_a_second_measuring_remembers_and_reads_no_part(contents: list[bytes]) -> None:
+    store = MemoryStore()
+    recipe = stored_recipe(store, contents)
+    first = measure_layer(store, recipe)
+    for digest in store.blobs():
+        store.discard(digest)
+    assert measure_layer(store, recipe) == first
+
+
+def test_a_part_is_made_once_and_again_when_its_blob_is_gone() -> None:
+    store = MemoryStore()
+    calls = []
+
+    def chunks() -> list[bytes]:
+        calls.append(1)
+        return [b"content"]
+
+    first = store_part(store, "a", "key", chunks, CODEC)
+    assert store_part(store, "a", "key", chunks, CODEC) == first
+    assert len(calls) == 1
+    store.discard(first.data.slice)
+    assert store_part(store, "a", "key", chunks, CODEC) == first
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+@pytest.mark.parametrize("form", ["compressed", "tar"])
+def test_damage_names_the_part_and_removes_it(form: str, remembered: bool) -> None:
+    store = MemoryStore()
+    recipe = stored_recipe(store, [b"first" * 100, b"second" * 100])
+    layer = measure_layer(store, recipe) if remembered else None
+    if not remembered:
+        store = MemoryStore()
+        recipe = stored_recipe(store, [b"first" * 100, b"second" * 100])
+    data = recipe.parts[1].data
+    broken = data.slice if form == "compressed" else data.raw
+    store.damage(broken, 3)
+    if remembered and form == "tar":
+        assert layer is not None
+        write_layer(store, layer, lambda chunk: None)  # the tar form is not what goes out
+        return
+    with pytest.raises(VerificationError) as caught:
+        write_layer(store, layer or measure_layer(store, recipe), lambda chunk: None)
+    assert caught.value.reason == "cache-entry-damaged"
+    assert (caught.value.origin.package, caught.value.origin.member) == ("part-1", form)
+    assert store.size(broken) is None
+
+
+def test_a_part_that_is_gone_is_named() -> None:
+    store = MemoryStore()
+    recipe = stored_recipe(store, [b"first", b"second"])
+    store.discard(recipe.parts[0].data.slice)
+    with pytest.raises(VerificationError) as caught:
+        list(member_chunks(store, recipe))
+    assert caught.value.origin.package == "part-0"
+
+
+def test_a_wrongly_remembered_digest_is_noticed() -> None:
+    store = MemoryStore()
+    recipe = stored_recipe(store, [b"first"])
+    digests = measure_layer(store, recipe).digests
+    wrong = StoredLayer(recipe, LayerDigests(digests.diff_id, digests.diff_id, digests.size))
+    with pytest.raises(VerificationError) as caught:
+        write_layer(store, wrong, lambda chunk: None)
+    assert caught.value.reason == "cache-entry-damaged"
+    assert "layers/" in caught.value.origin.source
+
+
+def test_the_key_depends_on_parts_and_order() -> None:
+    store = MemoryStore()
+    recipe = stored_recipe(store, [b"first", b"second"])
+    turned = LayerRecipe(recipe.parts[::-1])
+    assert len({recipe.key(), turned.key(), LayerRecipe(recipe.parts[:1]).key()}) == 3
+
+
+def test_a_failing_output_ends_the_hashing_thread() -> None:
+    store = MemoryStore()
+    layer = measure_layer(store, stored_recipe(store, [b"first"]))
+
+    def refuse(chunk: bytes) -> None:
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        write_layer(store, layer, refuse)
