@@ -19,14 +19,23 @@ NORMALISER = "n1"
 """Version of these rules; it stands in every segment key."""
 
 
-def layer_entry(entry: Entry) -> Entry:
-    """The entry as a layer says it."""
-    return entry._replace(uname="", gname="", pax=())
-
-
 def layer_header(entry: Entry) -> bytes:
     """The header blocks of an entry of a package in a layer.  Raises FormatError (see `tar_writer.header`)."""
-    return tar_writer.header(layer_entry(entry), tar_writer.LAYER)
+    return tar_writer.header(entry._replace(uname="", gname="", pax=()), tar_writer.LAYER)
+
+
+class FlatLinks:
+    """Hard links as they come: each gets the file it ends at as its target, never another link."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+
+    def flat(self, entry: Entry) -> Entry:
+        """The entry, to be called for every entry in archive order."""
+        if entry.type is not EntryType.HARDLINK:
+            return entry
+        self._files[entry.path] = file = self._files.get(entry.target, entry.target)
+        return entry._replace(target=file)
 
 
 class Piece(NamedTuple):
@@ -47,24 +56,26 @@ def variant_pieces(
     """
     pieces: list[Piece] = []
     by_path = {item.entry.path: index for index, item in enumerate(entries)}
+    links = FlatLinks()
     heirs: dict[str, str] = {}
-    for item, place in zip(entries, positions, strict=True):
-        entry = item.entry
+    """Lost file → place of the link that holds its content now."""
+    for item, position in zip(entries, positions, strict=True):
+        entry = links.flat(item.entry)
         if entry.path in excluded:
             continue
-        path = moved.get(entry.path, entry.path)
+        place = moved.get(entry.path, entry.path)
         if entry.type is not EntryType.HARDLINK:
-            _append(pieces, entry, entry._replace(path=path), place)
+            _append(pieces, entry, entry._replace(path=place), position)
         elif entry.target not in excluded:
-            _append(pieces, entry, entry._replace(path=path, target=moved.get(entry.target, entry.target)), place)
+            _append(pieces, entry, entry._replace(path=place, target=moved.get(entry.target, entry.target)), position)
         elif entry.target in heirs:
-            _append(pieces, entry, entry._replace(path=path, target=heirs[entry.target]), place)
+            _append(pieces, entry, entry._replace(path=place, target=heirs[entry.target]), position)
         else:
-            heirs[entry.target] = path
+            heirs[entry.target] = place
             source = by_path[entry.target]
-            content = positions[source]
-            pieces.append(Piece(layer_header(entries[source].entry._replace(path=path))))
-            pieces.append(Piece(b"", content.content, content.end))
+            pieces.append(Piece(layer_header(entries[source].entry._replace(path=place))))
+            if positions[source].content < positions[source].end:
+                pieces.append(Piece(b"", positions[source].content, positions[source].end))
     return tuple(pieces)
 
 

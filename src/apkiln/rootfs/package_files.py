@@ -124,9 +124,12 @@ class PackageFiles:
         return tuple(self._table().values())
 
     def content_entry(self, path: str) -> ContentEntry:
-        """The record that holds the content of `path`: the file a hard link names, any other path's own record."""
+        """The record that holds the content of `path`: the file a hard link names (through other links too), any other path's
+        own record."""
         found = self.entry(path)
-        return self.entry(found.entry.target) if found.entry.type is EntryType.HARDLINK else found
+        while found.entry.type is EntryType.HARDLINK:
+            found = self.entry(found.entry.target)
+        return found
 
     def _table(self) -> dict[str, ContentEntry]:
         if self._entries is None:

@@ -23,7 +23,7 @@ from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs import side_data
 from apkiln.rootfs.installed_text import FileLine, files_text
-from apkiln.rootfs.normalise import NORMALISER, Piece, layer_header, variant_pieces
+from apkiln.rootfs.normalise import NORMALISER, FlatLinks, Piece, layer_header, variant_pieces
 from apkiln.rootfs.package_files import PackageFiles, PackageHead
 from apkiln.rootfs.side_data import HeadRow, Position, SegmentData
 from apkiln.system.store import BlobWriter, Store, damaged
@@ -134,6 +134,7 @@ class SegmentWriter:
         self._output: _Output | None = None
         self._starts: list[tuple[int, int]] = []
         self._padding = b""
+        self._links = FlatLinks()
 
     def __enter__(self) -> SegmentWriter:
         self._output = _Output(self._store, self._codec, self._executor, self._stack)
@@ -149,7 +150,7 @@ class SegmentWriter:
             return
         output = self._writing()
         begin = output.size
-        output.write(layer_header(entry))
+        output.write(layer_header(self._links.flat(entry)))
         self._starts.append((begin, output.size))
         self._padding = tar_writer.padding(entry.size)
 
@@ -195,6 +196,7 @@ class _Output:
         self.size = 0
         """Bytes of the tar slice so far."""
         self._codec_name = codec.name
+        self._buffer = bytearray()
         self._deflater = Deflater(codec, executor)
         self._raw: BlobWriter = stack.enter_context(store.writer())
         self._slice: BlobWriter = stack.enter_context(store.writer())
@@ -202,15 +204,24 @@ class _Output:
 
     def write(self, data: bytes) -> None:
         self.size += len(data)
-        self._raw.write(data)
-        for piece in self._deflater.feed(data):
-            self._write_slice(piece.data)
+        self._buffer += data
+        if len(self._buffer) >= _CHUNK:
+            self._flush()
 
     def commit(self) -> SegmentData:
+        self._flush()
         for piece in self._deflater.finish():
             self._write_slice(piece.data)
         raw, compressed = self._raw.commit(), self._slice.commit()
         return SegmentData(raw, self.size, self._deflater.crc, compressed, self._slice_size, self._codec_name)
+
+    def _flush(self) -> None:
+        """Hand on what was gathered: headers are small, and long pieces let other threads run."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self._raw.write(data)
+        for piece in self._deflater.feed(data):
+            self._write_slice(piece.data)
 
     def _write_slice(self, data: bytes) -> None:
         self._slice.write(data)

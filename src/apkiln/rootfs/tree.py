@@ -84,10 +84,10 @@ class PackagesTree:
         shipped = self._shipped[position].get(path, path)
         entry = package.files.entry(shipped).entry
         if entry.type is EntryType.HARDLINK:
-            heir = self._content_name(position, entry.target)
+            heir = self._content_name(position, package.files.content_entry(shipped).entry.path)
             if heir == path:
                 return package.files.content_entry(shipped).entry._replace(path=path)
-            return entry._replace(path=path, target=heir)
+            return entry._replace(path=path, target=heir)  # flat, as the segment has it
         return entry if shipped == path else entry._replace(path=path)
 
     def _content_name(self, position: int, shipped_target: str) -> str:
@@ -99,7 +99,9 @@ class PackagesTree:
         lost = frozenset(package.excluded)
         for item in package.files.entries():
             entry = item.entry
-            if entry.type is EntryType.HARDLINK and entry.target == shipped_target and entry.path not in lost:
+            if entry.type is not EntryType.HARDLINK or entry.path in lost:
+                continue
+            if package.files.content_entry(entry.path).entry.path == shipped_target:
                 return places.get(entry.path, entry.path)
         raise AssertionError("a hard link that is in the tree has a first name")
 
