@@ -1,0 +1,62 @@
+"""Reading definitions from where the user keeps them (the one place where configuration meets files)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from apkiln.core.errors import UnavailableError
+from apkiln.core.limits import Limits
+from apkiln.core.origin import Origin
+from apkiln.core.secret import redact_url
+from apkiln.image.configuration.loading import LoadedConfiguration, ReadFile, load_configuration
+from apkiln.image.configuration.overlay import NO_OVERLAY, Overlay
+
+if TYPE_CHECKING:
+    from apkiln.system.files import FileReader
+
+
+def read_definition(
+    files: FileReader,
+    directory: PurePath,
+    path: str,
+    limits: Limits,
+    *,
+    include_paths: Sequence[str] = (),
+    overlay: Overlay = NO_OVERLAY,
+    strict: bool = False,
+    fetch: Callable[[str], bytes] | None = None,
+) -> LoadedConfiguration:
+    """The definition at `path`, relative to `directory`; errors as of `load_configuration`."""
+    return load_configuration(
+        path,
+        definition_reader(files, directory, limits),
+        include_paths=include_paths,
+        overlay=overlay,
+        strict=strict,
+        limits=limits,
+    )
+
+
+def definition_reader(
+    files: FileReader, directory: PurePath, limits: Limits, fetch: Callable[[str], bytes] | None = None
+) -> ReadFile:
+    """A function from path to bytes, relative to `directory`; None where nothing is.
+
+    URLs, which includes must pin, are read with `fetch`; without it UnavailableError `remote-include`.
+    """
+
+    def read(path: str) -> bytes | None:
+        if "://" in path:
+            if fetch is not None:
+                return fetch(path)
+            hint = "include a local copy"
+            raise UnavailableError(
+                "this command reads no remote includes", reason="remote-include", origin=Origin(redact_url(path)), hint=hint
+            )
+        place = directory / path
+        status = files.status(place)
+        return None if status is None or status.is_directory else files.read(place, limits.document)
+
+    return read
