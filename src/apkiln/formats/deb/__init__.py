@@ -1,0 +1,1 @@
+"""Debian's formats: `.deb` archives, control data, versions, relations, copyright files, release files, source lists."""
