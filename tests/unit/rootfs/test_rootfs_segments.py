@@ -213,6 +213,22 @@ def smaller(items: Iterable[Item], excluded: frozenset[str], moved: Mapping[str,
             yield Item(file.entry._replace(path=place), file.content)
 
 
+def test_links_of_a_lost_file_stay_one_file() -> None:
+    """The first becomes the file, the others link to it, one of them through another link."""
+    store = MemoryStore()
+    hard = (("b", "a"), ("c", "b"), ("d", "a"))
+    links = [Item(Entry(path, EntryType.HARDLINK, target=target)) for path, target in hard]
+    segment = write(store, (Item(Entry("a", EntryType.FILE, 0o755, size=3), b"abc"), *links))
+    data = variant(store, segment, ["a"], [("c", "usr/c"), ("b", "usr/b")], CODEC)
+    with tarfile.open(fileobj=io.BytesIO(raw(store, data) + END_OF_ARCHIVE)) as archive:
+        found = [(member.name, member.type, member.linkname, member.size) for member in archive]
+    assert found == [
+        ("usr/b", tarfile.REGTYPE, "", 3),
+        ("usr/c", tarfile.LNKTYPE, "usr/b", 0),
+        ("d", tarfile.LNKTYPE, "usr/b", 0),
+    ]
+
+
 FILE = Item(Entry("etc/x", EntryType.FILE, size=3), b"abc")
 ETC = Item(Entry("etc", EntryType.DIRECTORY, 0o755))
 SAMPLE = (ETC, FILE, Item(Entry("etc/y", EntryType.SYMLINK, 0o777, target="x")))
