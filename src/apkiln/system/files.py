@@ -68,8 +68,11 @@ class FileWriter(Protocol):
         ConflictError `output-exists` when the name is taken (at the beginning or by then), unless `replace`.
         """
 
-    def tree(self, path: PurePath) -> AbstractContextManager[OutputTree]:
-        """A directory that appears complete, or never; ConflictError `output-exists` when the name is taken."""
+    def tree(self, path: PurePath, *, replace_empty: bool = False) -> AbstractContextManager[OutputTree]:
+        """A directory that appears complete, or never; ConflictError `output-exists` when the name is taken.
+
+        `replace_empty`: an empty directory counts as free.
+        """
 
     def make_directory(self, path: PurePath, mode: int = 0o755) -> None:
         """A directory with its parents; no error when it exists."""
@@ -143,9 +146,9 @@ class DiskFiles:
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def tree(self, path: PurePath) -> Iterator[DiskTree]:
+    def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[DiskTree]:
         target = Path(path)
-        _refuse_existing(target, replace=False)
+        _refuse_taken(target, replace_empty)
         temporary = _beside(target)
         with faults_named(target, "create"):
             temporary.mkdir(mode=0o755)
@@ -156,7 +159,7 @@ class DiskFiles:
             with faults_named(target, "write"):
                 yield tree
                 tree.sync()
-                _refuse_existing(target, replace=False)
+                _refuse_taken(target, replace_empty)
                 os.rename(temporary, target)
                 self._sync_directory(target.parent)
         finally:
@@ -246,6 +249,12 @@ def exists_already(path: PurePath) -> ConflictError:
 def _refuse_existing(target: Path, replace: bool) -> None:
     if not replace and os.path.lexists(target):
         raise exists_already(target)
+
+
+def _refuse_taken(target: Path, replace_empty: bool) -> None:
+    """For directories: rename itself takes the place of an empty one, and fails on any other."""
+    if not (replace_empty and target.is_dir() and not target.is_symlink() and not os.listdir(target)):
+        _refuse_existing(target, replace=False)
 
 
 def _beside(target: Path) -> Path:

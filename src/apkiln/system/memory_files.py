@@ -68,12 +68,12 @@ class MemoryFiles:
         self._files[key] = (stream.getvalue(), mode)
 
     @contextmanager
-    def tree(self, path: PurePath) -> Iterator[MemoryTree]:
+    def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[MemoryTree]:
         key = PurePosixPath(path)
-        self._check_free(key, replace=False)
+        self._check_tree_free(key, replace_empty)
         tree = MemoryTree()
         yield tree
-        self._check_free(key, replace=False)
+        self._check_tree_free(key, replace_empty)
         self.make_directory(key)
         for directory in tree.directories:
             self.make_directory(key / directory)
@@ -105,6 +105,11 @@ class MemoryFiles:
     def _check_free(self, key: PurePosixPath, replace: bool) -> None:
         if key in self._directories or (key in self._files and not replace):
             raise exists_already(key)
+
+
+    def _check_tree_free(self, key: PurePosixPath, replace_empty: bool) -> None:
+        if not (replace_empty and key in self._directories and not self.list(key)):
+            self._check_free(key, replace=False)
 
 
 class MemoryTree:
@@ -173,8 +178,8 @@ class InterruptedFiles:
             self.advance()
 
     @contextmanager
-    def tree(self, path: PurePath) -> Iterator[OutputTree]:
-        with self._inner.tree(path) as tree:
+    def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[OutputTree]:
+        with self._inner.tree(path, replace_empty=replace_empty) as tree:
             yield tree
             self.advance()
 

@@ -109,6 +109,21 @@ def test_a_tree_appears_whole(place: tuple[Files, PurePath]) -> None:
         pass
 
 
+def test_a_tree_takes_the_place_of_an_empty_directory_only_when_asked(place: tuple[Files, PurePath]) -> None:
+    files, home = place
+    files.make_directory(home / "tree")
+    with pytest.raises(ConflictError), files.tree(home / "tree"):
+        pass
+    with files.tree(home / "tree", replace_empty=True) as tree:
+        tree.write("a", b"one")
+    assert files.read(home / "tree" / "a", 10) == b"one"
+    with pytest.raises(ConflictError), files.tree(home / "tree", replace_empty=True):
+        pass
+    put(files, home / "file", b"")
+    with pytest.raises(ConflictError), files.tree(home / "file", replace_empty=True):
+        pass
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../outside", "a/../../outside"])
 def test_a_tree_holds_no_path_outside(place: tuple[Files, PurePath], path: str) -> None:
     files, home = place
