@@ -1,0 +1,356 @@
+"""apk's own way through the decisions: one forward pass, without going back (spec apk.md §10.2).
+
+discover → apply the world → repeat { propagate what changed; decide one name }.  Each rule is described in the table
+"details that decide equality with the peer"; the letters in comments are its rows.  A run owns its universe.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+
+from apkiln.formats.apk.dependency import Dependency, hits
+from apkiln.solver.discovery import discover
+from apkiln.solver.preference import is_better
+from apkiln.solver.universe import Candidate, Name, Provide, Universe
+
+READY, SELECTABLE, OTHER = "A", "B", "C"
+
+
+def sorted_world(world: Iterable[Dependency]) -> list[Dependency]:
+    """By name, case-insensitive and then bytewise; items of one name keep their order (§10.2 step 1)."""
+    return sorted(world, key=lambda item: (item.name.lower(), item.name))
+
+
+class GreedyRun:
+    """One pass.  After `run`, `errors` is the number of contradictions; the choices stand in `Name.chosen`."""
+
+    def __init__(self, universe: Universe, world: Sequence[Dependency], named: frozenset[str]) -> None:
+        self.universe = universe
+        self.world = sorted_world(world)
+        self.named = named
+        self.failed: list[Candidate | Name] = []
+        self.decisions = 0
+        self._serial = 0
+        self._dirty: deque[Name] = deque()
+        self._ready: deque[Name] = deque()
+        self._queues: dict[str, list[tuple[bool, bool, int, int, Name]]] = {SELECTABLE: [], OTHER: []}
+
+    def run(self) -> None:
+        self.names = discover(self.universe, [item.name for item in self.world])
+        for candidate in self.universe.candidates:
+            candidate.selectable = not candidate.unusable and candidate.reachable
+        for item in self.world:
+            self._apply(item, None)
+        while True:
+            while self._dirty:
+                name = self._dirty.popleft()
+                name.dirty = False
+                self._propagate(name)
+            following = self._next()
+            if following is None:
+                break
+            self._decide(following)
+
+    def errors(self) -> list[Candidate | Name]:
+        """What went wrong: chosen packages something speaks against, and required names without a package."""
+        bad: dict[Candidate | Name, None] = dict.fromkeys(self.failed)
+        for name in self.universe.names:
+            if name.chosen is not None and not (name.chosen.candidate.selectable and name.chosen.candidate.tag_allowed):
+                bad[name.chosen.candidate] = None
+            elif name.requirers and name.chosen is None:
+                bad[name] = None
+        return list(bad)
+
+    @property
+    def chosen(self) -> list[Candidate]:
+        """Every chosen package once, in discovery order of names."""
+        return list(dict.fromkeys(name.chosen.candidate for name in self.universe.names if name.chosen))
+
+    # ---- constraints
+
+    def _apply(self, item: Dependency, requirer: Candidate | None) -> None:
+        """Take an item of the world (no requirer) or of a package as binding."""
+        name = self.universe.name(item.name)
+        if not item.conflict:
+            name.requirers += 1
+            if name.requirers == 1:
+                self._first_requirer(name)
+        tag = self.universe.tags.get(item.tag, 0) if item.tag else 0
+        for provide in name.providers:
+            candidate = provide.candidate
+            hit = hits(item, provide.version, candidate.identity)
+            if item.conflict:
+                if hit and candidate is not requirer:
+                    self._disqualify(candidate)
+            elif not hit:
+                self._disqualify(candidate)
+            elif requirer is not None:
+                self._inherit(candidate, requirer)
+            else:
+                candidate.allowed_tags |= tag
+                candidate.preferred_tags |= tag
+        self._touch(name)
+
+    def _inherit(self, candidate: Candidate, requirer: Candidate) -> None:
+        candidate.wish |= requirer.inherited_wish
+        candidate.inherited_wish |= requirer.inherited_wish
+        candidate.allowed_tags |= requirer.allowed_tags
+
+    def _first_requirer(self, name: Name) -> None:
+        if not name.locked:
+            self._enqueue(name)
+        for other in name.reverse_install_if:
+            other.check_install_if = True
+            self._touch(other)
+        self._touch(name)
+
+    def _touch(self, name: Name) -> None:
+        if not (name.dirty or name.locked or (name.requirers == 0 and not name.check_install_if)):
+            name.dirty = True
+            self._dirty.append(name)
+
+    def _disqualify(self, candidate: Candidate) -> None:
+        candidate.conflicts += 1
+        if not candidate.selectable:
+            return
+        candidate.selectable = False
+        self._recheck(self.universe.name(candidate.name))
+        for provided_name, _ in candidate.provides:
+            self._recheck(self.universe.name(provided_name))
+
+    def _recheck(self, name: Name) -> None:
+        """Something about the packages under `name` changed: look again at whom that may concern."""
+        for other in name.reverse_depends:
+            other.check_depends = True
+            self._touch(other)
+        for other in name.reverse_install_if:
+            other.check_install_if = True
+            self._touch(other)
+
+    # ---- propagation of one name
+
+    def _propagate(self, name: Name) -> None:
+        if name.locked:
+            return
+        if name.check_depends:
+            name.check_depends = False
+            for provide in name.providers:
+                if provide.candidate.selectable and not all(map(self._satisfiable(provide.candidate), provide.candidate.depends)):
+                    self._disqualify(provide.candidate)
+        if name.check_install_if:
+            name.check_install_if = False
+            for provide in name.providers:
+                if provide.candidate.selectable:
+                    self._check_install_if(name, provide.candidate)
+        if name.requirers or name.triggers:
+            self._narrow(name)
+        self._enqueue(name)
+
+    def _satisfiable(self, candidate: Candidate):
+        def holds(item: Dependency) -> bool:
+            name = self.universe.name(item.name)
+            if name.locked:
+                return self._fits(item, name.chosen, candidate)
+            if item.conflict and name.requirers == 0:
+                return True
+            return any(provide.candidate.selectable and self._fits(item, provide, candidate) for provide in name.providers)
+
+        return holds
+
+    @staticmethod
+    def _fits(item: Dependency, provide: Provide | None, owner: Candidate | None) -> bool:
+        if provide is None:
+            return item.conflict
+        if item.conflict and provide.candidate is owner:
+            return True
+        return hits(item, provide.version, provide.candidate.identity) != item.conflict
+
+    def _check_install_if(self, name: Name, candidate: Candidate) -> None:
+        if not candidate.install_if or candidate.triggered or candidate.failed_install_if:
+            return
+        for item in candidate.install_if:
+            needed = self.universe.name(item.name)
+            if not needed.locked:
+                if item.conflict:
+                    self._enqueue(needed, wanted=True)
+                return
+            if not self._fits(item, needed.chosen, candidate):
+                candidate.failed_install_if = True
+                return
+        candidate.triggered = True
+        for provided in [candidate.name, *(text for text, _ in candidate.provides)]:
+            self.universe.name(provided).triggers += 1
+        for item in candidate.install_if:
+            needed = self.universe.name(item.name)
+            if needed.chosen is not None:
+                self._inherit(candidate, needed.chosen.candidate)
+
+    def _narrow(self, name: Name) -> None:
+        """What is common to all remaining candidates already binds."""
+        usable = [provide for provide in name.providers if self._counts(name, provide)]
+        distinct = list(dict.fromkeys(provide.candidate for provide in usable))
+        name.has_options = len(distinct) > 1 or any(not candidate.tag_allowed for candidate in distinct)
+        if not distinct:
+            return
+        if len(distinct) == 1:
+            if name.requirers:
+                self._apply_depends(distinct[0], conflicts=False)
+        elif name.requirers:
+            self._require_common(distinct)
+        self._exclude_rivals(name, distinct)
+
+    def _counts(self, name: Name, provide: Provide) -> bool:
+        return provide.candidate.selectable and (name.requirers > 0 or provide.candidate.triggered)
+
+    def _require_common(self, candidates: Sequence[Candidate]) -> None:
+        common = dict.fromkeys(item.name for item in candidates[0].depends if not item.conflict)
+        for candidate in candidates[1:]:
+            if not common:
+                return
+            needed = {item.name for item in candidate.depends if not item.conflict}
+            common = {text: None for text in common if text in needed}
+        for text in common:
+            name = self.universe.name(text)
+            if name.requirers == 0:
+                name.requirers = 1
+                self._first_requirer(name)
+                for provide in name.providers:
+                    self._inherit(provide.candidate, candidates[0])
+
+    def _exclude_rivals(self, name: Name, candidates: Sequence[Candidate]) -> None:
+        common = {text: version for text, version in _owned(candidates[0])}
+        for candidate in candidates[1:]:
+            owned = dict(_owned(candidate))
+            common = {text: version for text, version in common.items() if text in owned}
+        members = set(candidates)
+        for text, version in common.items():
+            other = self.universe.name(text)
+            if other.locked:
+                continue
+            for provide in other.providers:
+                if provide.candidate not in members and provide.candidate.selectable and (version or provide.version):
+                    self._disqualify(provide.candidate)
+                    self._touch(other)
+
+    def _apply_depends(self, candidate: Candidate, *, conflicts: bool) -> None:
+        """Apply the items of a package: the positive ones once, with the `!` ones when it is chosen."""
+        wanted = 2 if conflicts else 1
+        if candidate.applied >= wanted:
+            return
+        before = candidate.applied
+        candidate.applied = wanted
+        for item in candidate.depends:
+            if item.conflict:
+                if conflicts:
+                    self._apply(item, candidate)
+            elif before == 0:
+                self._apply(item, candidate)
+
+    # ---- decision
+
+    def _enqueue(self, name: Name, *, wanted: bool = False) -> None:
+        if name.locked or name.queue == READY:
+            return
+        auto = any(self._auto_selectable(name, provide) for provide in name.providers)
+        decided = all(other.locked for other in name.reverse_depends)
+        if name.requirers and decided and auto and not name.has_options and name.queue:
+            name.queue = READY
+            self._ready.append(name)
+            return
+        if not (name.requirers or name.triggers or wanted or name.queue):
+            return
+        queue = SELECTABLE if auto else OTHER
+        if name.queue != queue:
+            name.queue = queue
+            heappush(self._queues[queue], self._rank(name))
+
+    def _rank(self, name: Name) -> tuple[bool, bool, int, int, Name]:
+        self._serial += 1
+        return (False, not name.is_real, -name.number, self._serial, name)
+
+    def _auto_selectable(self, name: Name, provide: Provide) -> bool:
+        candidate = provide.candidate
+        if not candidate.selectable or not (name.requirers or candidate.triggered):
+            return False
+        return self._may_be_picked(name, provide)
+
+    def _may_be_picked(self, name: Name, provide: Provide) -> bool:
+        candidate = provide.candidate
+        return bool(
+            candidate.name == name.text or provide.version or candidate.priority or self.universe.name(candidate.name).requirers
+        )
+
+    def _next(self) -> Name | None:
+        while self._ready:
+            name = self._ready.popleft()
+            if not name.locked:
+                return name
+        for queue in (SELECTABLE, OTHER):
+            heap = self._queues[queue]
+            while heap:
+                name = heappop(heap)[-1]
+                if not name.locked and name.queue == queue:
+                    return name
+        return None
+
+    def _decide(self, name: Name) -> None:
+        self.decisions += 1
+        best: Provide | None = None
+        for provide in name.providers:
+            candidate = provide.candidate
+            if name.requirers == 0 and not (candidate.triggered and candidate.selectable and candidate.tag_allowed):
+                continue
+            if name.requirers and not self._may_be_picked(name, provide):
+                continue
+            if best is None or is_better(provide, best, name):
+                best = provide
+        if best is None:
+            self._lock(name, None)
+            if name.requirers:
+                self.failed.append(name)
+            return
+        self._choose(name, best)
+
+    def _choose(self, name: Name, provide: Provide) -> None:
+        candidate = provide.candidate
+        if not candidate.selectable or not candidate.tag_allowed:
+            self.failed.append(candidate)
+        own = self.universe.name(candidate.name)
+        for entry in own.providers:
+            if entry.candidate is candidate:
+                self._own(own, entry)
+                break
+        for text, version in candidate.provides:
+            other = self.universe.name(text)
+            for entry in other.providers:
+                if entry.candidate is candidate and entry.version == version:
+                    self._own(other, entry)
+                    break
+        if name.requirers == 0:
+            for item in candidate.install_if:
+                if not self.universe.name(item.name).locked:
+                    self._apply(item, candidate)
+        self._apply_depends(candidate, conflicts=True)
+
+    def _own(self, name: Name, provide: Provide) -> None:
+        """Give `name` to a package; a second owner is an error for both unless the name is shared."""
+        if name.locked and name.chosen is not None:
+            owner = name.chosen
+            if owner is not provide and (owner.version or provide.version):
+                self.failed += [owner.candidate, provide.candidate]
+            return
+        self._lock(name, provide)
+
+    def _lock(self, name: Name, provide: Provide | None) -> None:
+        name.locked = True
+        name.chosen = provide
+        for rival in name.providers:
+            if provide is not None and rival.candidate is not provide.candidate and (rival.version or provide.version):
+                self._disqualify(rival.candidate)
+        self._recheck(name)
+
+
+def _owned(candidate: Candidate) -> list[tuple[str, str]]:
+    return [(candidate.name, candidate.record.version), *candidate.provides]

@@ -1,0 +1,82 @@
+"""What is asked of the solver, as plain values (spec apk.md §10.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntFlag
+from typing import TYPE_CHECKING, NamedTuple
+
+from apkiln.formats.apk.dependency import Dependency
+from apkiln.formats.apk.records import IndexRecord
+
+if TYPE_CHECKING:
+    from apkiln.solver.source import PackageSource
+
+
+class Wish(IntFlag):
+    """What is wanted of a package beyond satisfying the world."""
+
+    NONE = 0
+    UPGRADE = 1
+    """Do not prefer the installed version."""
+    AVAILABLE = 2
+    """Prefer what a repository has, even when that is a downgrade (`upgrade --available`)."""
+    REINSTALL = 4
+    """Write the package again although it is installed (`fix`)."""
+    LATEST = 8
+    """The newest version, even when that makes the world unsatisfiable (`--latest`)."""
+    REMOVE = 16
+    """The package was named by `del`: the installed one is not preferred."""
+    KEEP = 32
+    """Prefer the installed version above all (`--ignore`, pre-upgrade)."""
+
+
+class NamedWish(NamedTuple):
+    """Wishes for every package that provides one name."""
+
+    name: str
+    wish: Wish
+    inherited: Wish = Wish.NONE
+    """The part that dependencies of the package inherit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SolverRepository:
+    """One repository as the solver sees it."""
+
+    records: Sequence[IndexRecord] | PackageSource
+    """Records in index order, or a table over them."""
+    number: int = 0
+    """Place among the repository lines: the lower one wins ties (§10.4 row 14)."""
+    tag: str = ""
+    """Repository tag without `@`; empty = untagged."""
+    reachable: bool = True
+    """False when packages cannot be fetched from here (`--no-network` and not cached)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A world and the mode in which it is to be reached."""
+
+    world: tuple[Dependency, ...]
+    """A conjunction; its order has no meaning."""
+    installed: tuple[IndexRecord, ...] = ()
+    """The installed database; `repository_tag` and `flags` count."""
+    cached: tuple[IndexRecord, ...] = ()
+    """Packages at hand without any repository."""
+    named: frozenset[str] = frozenset()
+    """Names given on the command line: decided after the rest of the world (§10.2 step 2)."""
+    wish: Wish = Wish.NONE
+    """Wishes for every package."""
+    wishes: tuple[NamedWish, ...] = ()
+    strict_apk: bool = False
+    """Stop where apk stops, and let record order decide ties as apk does (§10.6.7)."""
+    ignore_conflicts: bool = False
+    """Take conflicts and exclusive names as absent (`fetch --recursive`)."""
+    drop_broken_world: bool = False
+    """Drop world items that cannot be met (`--force-broken-world`)."""
+    step_limit: int = 200_000
+    """Decisions of the complete search before the verdict is `undecided`."""
+    architectures: frozenset[str] = field(default=frozenset())
+    """Accepted values of `A:` besides the root's own and `noarch`."""
