@@ -1,1 +1,1 @@
-"""Debian packages converted into apk packages without running any of their scripts."""
+"""Debian packages as apk packages: closure from verified metadata, mapping, conversion, and a record of every decision."""

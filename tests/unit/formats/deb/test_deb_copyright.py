@@ -48,9 +48,7 @@ def test_licence_paragraphs_without_files_only_explain() -> None:
     assert spdx_expression(dep5("Expat") + b"\nLicense: GPL-2\n text\n") == "MIT"
 
 
-@given(
-    st.lists(st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), min_size=1, max_size=30), min_size=1, max_size=4)
-)
+@given(st.lists(st.from_regex(r"[ -~]{1,30}", fullmatch=True), min_size=1, max_size=4))
 def test_any_licence_text_gives_an_expression_or_nothing(licences: list[str]) -> None:
     expression = spdx_expression(dep5(*licences))
     assert expression == spdx_expression(dep5(*licences))
