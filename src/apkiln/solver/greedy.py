@@ -268,7 +268,7 @@ class GreedyRun:
 
     def _rank(self, name: Name) -> tuple[bool, bool, int, int, Name]:
         self._serial += 1
-        return (False, not name.is_real, -name.number, self._serial, name)
+        return (name.text not in self.named, not name.is_real, -name.number, self._serial, name)
 
     def _auto_selectable(self, name: Name, provide: Provide) -> bool:
         candidate = provide.candidate
