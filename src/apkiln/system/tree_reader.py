@@ -1,0 +1,85 @@
+"""A directory tree of the disk as archive entries, for looking at roots that are no archives."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.system.faults import faults_named
+
+_CHUNK = 256 * 1024
+_TYPES = {
+    stat.S_IFREG: EntryType.FILE,
+    stat.S_IFDIR: EntryType.DIRECTORY,
+    stat.S_IFLNK: EntryType.SYMLINK,
+    stat.S_IFCHR: EntryType.CHARACTER,
+    stat.S_IFBLK: EntryType.BLOCK,
+    stat.S_IFIFO: EntryType.FIFO,
+}
+
+
+def read_tree(root: Path) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+    """Every path below `root`, parents first, names of a directory sorted; symlinks are not followed, other file systems not
+    entered, sockets left out.  Each with the chunks of its content, to be read (or not) before the next.
+
+    Names of one file after the first are hard links.  Raises UnavailableError `missing-file`, EnvironmentFault
+    `no-permission`.
+    """
+    with faults_named(root, "read"):
+        device = root.stat().st_dev
+    yield from _walk(root, "", device, {})
+
+
+def _walk(directory: Path, path: str, device: int, seen: dict[tuple[int, int], str]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+    with faults_named(directory, "read"), os.scandir(directory) as found:
+        entries = sorted(found, key=lambda item: os.fsencode(item.name))
+    for item in entries:
+        with faults_named(item.path, "read"):
+            status = item.stat(follow_symlinks=False)
+            kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+            if kind is None or status.st_dev != device:
+                continue
+            entry = _entry(item, f"{path}/{item.name}" if path else item.name, kind, status, seen)
+        yield entry, _content(item.path) if entry.type is EntryType.FILE else iter(())
+        if kind is EntryType.DIRECTORY:
+            yield from _walk(Path(item.path), entry.path, device, seen)
+
+
+def _entry(item: os.DirEntry[str], path: str, kind: EntryType, status: os.stat_result, seen: dict[tuple[int, int], str]) -> Entry:
+    identity = (status.st_dev, status.st_ino)
+    if kind is EntryType.FILE and status.st_nlink > 1 and seen.setdefault(identity, path) != path:
+        return Entry(path, EntryType.HARDLINK, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, target=seen[identity])
+    is_device = kind in (EntryType.CHARACTER, EntryType.BLOCK)
+    return Entry(
+        path,
+        kind,
+        stat.S_IMODE(status.st_mode),
+        status.st_uid,
+        status.st_gid,
+        size=status.st_size if kind is EntryType.FILE else 0,
+        mtime=int(status.st_mtime),
+        target=os.readlink(item.path) if kind is EntryType.SYMLINK else "",
+        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0),
+        xattrs=_attributes(item.path),
+    )
+
+
+def _attributes(path: str) -> tuple[tuple[str, bytes], ...]:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return ()
+    # The machine's own labels are no part of a tree.
+    kept = sorted(name for name in names if not name.startswith(("security.selinux", "system.")))
+    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in kept)
+
+
+def _content(path: str) -> Iterator[bytes]:
+    with faults_named(path, "read"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
