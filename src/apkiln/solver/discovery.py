@@ -33,10 +33,9 @@ def discover(universe: Universe, roots: Iterable[str]) -> list[Name]:
 
 def _neighbours(universe: Universe, name: Name, order: list[Name]) -> Iterator[Name]:
     for provide in name.providers:
-        own = provide.candidate.name == name.text
         for item in provide.candidate.depends:
             needed = universe.name(item.name)
-            if own and needed not in name.needs:
+            if needed not in name.needs:
                 name.needs[needed] = None
                 needed.reverse_depends.append(name)
             yield needed
