@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from apkiln.formats.apk.attributes import attributes_digest
 from apkiln.formats.archive.entry import ContentEntry, EntryType
-from apkiln.rootfs.package_files import Directory
+from apkiln.rootfs.directory import Directory
 
 
 class FileLine(NamedTuple):

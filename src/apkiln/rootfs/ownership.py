@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from apkiln.core.errors import ConflictError, FaultCollector
 from apkiln.core.origin import Origin
+from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.merged_directories import NONE, MergedDirectories, merged_directories
-from apkiln.rootfs.package_files import Directory, PackageFiles
+from apkiln.rootfs.package_files import PackageFiles
 from apkiln.rootfs.replacing import Claim, claim
 from apkiln.rootfs.tree_plan import Notice, OwnershipPolicy, PlannedDirectory, PlannedPackage, TreePlan, tree_order
 

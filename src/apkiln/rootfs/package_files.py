@@ -9,29 +9,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from apkiln.formats.apk.contents import PackageContents, PackageInfo
-from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
+from apkiln.formats.archive.entry import ContentEntry, EntryType
+from apkiln.rootfs.directory import Directory as Directory
+from apkiln.rootfs.installed_text import FileLine, files_text
 
 DEVICE_TYPES = frozenset({EntryType.CHARACTER, EntryType.BLOCK, EntryType.FIFO})
 """Entries a package may ship only when the policy says so."""
-
-
-class Directory(NamedTuple):
-    """A directory with everything a layer says of it; the root is never one."""
-
-    path: str
-    mode: int = 0o755
-    """Low 12 bits."""
-    uid: int = 0
-    gid: int = 0
-    mtime: int = 0
-    xattrs: tuple[tuple[str, bytes], ...] = ()
-
-    def entry(self) -> Entry:
-        return Entry(self.path, EntryType.DIRECTORY, self.mode, self.uid, self.gid, mtime=self.mtime, xattrs=self.xattrs)
-
-    @classmethod
-    def of(cls, entry: Entry) -> Directory:
-        return cls(entry.path, entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs)
 
 
 class PackageHead(NamedTuple):
@@ -57,6 +40,10 @@ class PackageHead(NamedTuple):
             contents.signatures,
         )
 
+    def contents(self, entries: tuple[ContentEntry, ...] = ()) -> PackageContents:
+        """The whole package again, given its entries."""
+        return PackageContents(*self, entries)
+
 
 class PackageFiles:
     """The paths of one package.  Immutable; two are equal when their `.apk` files are.
@@ -64,7 +51,7 @@ class PackageFiles:
     Obtain it with `PackageFiles.of` (from a complete read) or from a stored segment (`rootfs.segments`).
     """
 
-    __slots__ = ("_entries", "_load", "devices", "directories", "head", "paths", "symlinks")
+    __slots__ = ("_database_text", "_entries", "_load", "devices", "directories", "head", "paths", "symlinks")
 
     head: PackageHead
     paths: tuple[str, ...]
@@ -84,6 +71,7 @@ class PackageFiles:
         directories: tuple[Directory, ...],
         devices: tuple[str, ...],
         load: Callable[[], tuple[ContentEntry, ...]],
+        database_text: bytes | None = None,
     ) -> None:
         self.head = head
         self.paths = paths
@@ -92,6 +80,7 @@ class PackageFiles:
         self.devices = devices
         self._load = load
         """Gives the full records of `paths`, in that order."""
+        self._database_text = database_text
         self._entries: dict[str, ContentEntry] | None = None
 
     @classmethod
@@ -130,6 +119,13 @@ class PackageFiles:
         while found.entry.type is EntryType.HARDLINK:
             found = self.entry(found.entry.target)
         return found
+
+    def database_text(self) -> bytes:
+        """The directory and file lines of the installed database when the package has all its paths where it ships them."""
+        if self._database_text is None:
+            lines = [FileLine.of(item, self.content_entry(item.entry.path), item.entry.path) for item in self.entries()]
+            self._database_text = files_text(self.directories, lines)
+        return self._database_text
 
     def _table(self) -> dict[str, ContentEntry]:
         if self._entries is None:

@@ -22,7 +22,6 @@ from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs import side_data
-from apkiln.rootfs.installed_text import FileLine, files_text
 from apkiln.rootfs.normalise import NORMALISER, FlatLinks, Piece, layer_header, variant_pieces
 from apkiln.rootfs.package_files import PackageFiles, PackageHead
 from apkiln.rootfs.side_data import HeadRow, Position, SegmentData
@@ -46,8 +45,6 @@ class Segment:
     """The complete segment, with every path the package ships."""
     key: str
     """Key of its rows; variants extend it."""
-    database_text: bytes
-    """See HeadRow."""
 
 
 class _Entries(NamedTuple):
@@ -169,10 +166,8 @@ class SegmentWriter:
         positions = [Position(*start, end) for start, end in zip(self._starts, ends, strict=False)]
         files = PackageFiles.of(contents)
         key = segment_key(contents.sha256, self._codec.name)
-        head = PackageHead.of(contents)
-        lines = [FileLine.of(item, files.content_entry(item.entry.path), item.entry.path) for item in files.entries()]
-        text = files_text(files.directories, lines)
-        row = HeadRow(head, data, files.paths, files.symlinks, files.directories, files.devices, text)
+        text = files.database_text()
+        row = HeadRow(PackageHead.of(contents), data, files.paths, files.symlinks, files.directories, files.devices, text)
         self._store.put(_ENTRIES, key, side_data.encode_entries(others, positions))
         self._store.put(_HEADS, key, side_data.encode_head(row))
         return _segment(self._store, key, row)
@@ -232,8 +227,8 @@ def _segment(store: Store, key: str, row: HeadRow) -> Segment:
     def load() -> tuple[ContentEntry, ...]:
         return _load_entries(store, key, row.paths).entries
 
-    files = PackageFiles(row.head, row.paths, row.symlinks, row.directories, row.devices, load)
-    return Segment(files, row.data, key, row.database_text)
+    files = PackageFiles(row.head, row.paths, row.symlinks, row.directories, row.devices, load, row.database_text)
+    return Segment(files, row.data, key)
 
 
 def _load_entries(store: Store, key: str, paths: tuple[str, ...]) -> _Entries:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from apkiln.core.digest import Digest
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
-from apkiln.rootfs.package_files import Directory, PackageHead
+from apkiln.rootfs.directory import Directory
+from apkiln.rootfs.package_files import PackageHead
 
 CHECKSUM_RECORD = "APK-TOOLS.checksum.SHA1"
 """The PAX record of the package format that says what the SHA-1 field says already."""

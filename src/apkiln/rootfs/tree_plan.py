@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from apkiln.rootfs.package_files import Directory, PackageFiles
+from apkiln.rootfs.directory import Directory
+from apkiln.rootfs.package_files import PackageFiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from apkiln.core.errors import ApkilnError, ConflictError, FaultGroup
 from apkiln.formats.apk.contents import PackageContents, PackageInfo
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
+from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.ownership import plan_tree
-from apkiln.rootfs.package_files import Directory, PackageFiles
+from apkiln.rootfs.package_files import PackageFiles
 from apkiln.rootfs.tree import PackagesTree, without
 from apkiln.rootfs.tree_plan import OwnershipPolicy, TreePlan, tree_order
 

@@ -296,6 +296,6 @@ def test_keys_and_bytes_are_pinned() -> None:
 
 
 def test_the_database_lines_of_a_segment() -> None:
-    assert write(MemoryStore(), SAMPLE).database_text == (
+    assert write(MemoryStore(), SAMPLE).files.database_text() == (
         b"F:etc\nR:x\nZ:Q1qZk+NkcGgWq6PiVxeFDCbJzQ2J0=\nR:y\na:0:0:777\nZ:Q1EfatjsUqKYSrqv18O1FlA3hcIHI=\n"
     )
