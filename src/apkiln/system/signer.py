@@ -117,7 +117,7 @@ def signer_from_pem(pem: bytes, name: str, source: str) -> RsaSigner:
     except TypeError as error:
         raise _bad_key(source, "is encrypted", "give a key without a passphrase") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _bad_key(source, "is not a PEM private key", "make one with `apkiln repo keys`") from error
+        raise _bad_key(source, "is not a PEM private key", "`apkiln repo init` makes one") from error
     if not isinstance(key, RSAPrivateKey):
         raise _bad_key(source, "is not an RSA key", "apk v2 signatures need RSA")
     if key.key_size < _SMALLEST:
