@@ -13,6 +13,7 @@ from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.apk.control import ControlSection, check_data_hash, control_section
 from apkiln.formats.apk.identity import check_control, check_size
 from apkiln.formats.apk.keys import Keyring
+from apkiln.formats.apk.payload import CHECKSUM
 from apkiln.formats.apk.policy import STRICT, PackagePolicy
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
@@ -20,9 +21,6 @@ from apkiln.formats.archive.structure import Structure
 from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.archive.tar_rules import Report
 from apkiln.formats.gzip import GzipMembers
-
-CHECKSUM = "APK-TOOLS.checksum.SHA1"
-"""PAX keyword of a file's digest: 40 hex digits."""
 
 
 class ContentSink(Protocol):
