@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
 
 def dispatch(words: list[str]) -> int:
     """Run the command named by `words`; never raises."""
-    as_json = "--json" in words
+    as_json = "--json" in _before_double_dash(words)
     color = _color_allowed(sys.stderr)
     try:
         return _run(words)
@@ -44,11 +44,16 @@ def dispatch(words: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.OK
-    except OSError as error:
+    except OSError as error:  # no space, no permission: the machine, not a bug
         fault = _environment_fault(error)
         text = canonical_json.encode_pretty(error_value(fault)).decode() if as_json else render_error(fault, color=color)
         sys.stderr.write(text)
         return exit_codes.exit_code(fault)
+
+
+def _before_double_dash(words: list[str]) -> list[str]:
+    """The words up to the first `--`; what follows is a command for something else (`TAKES_COMMAND` of a module)."""
+    return words[: words.index("--")] if "--" in words else words
 
 
 def _environment_fault(error: OSError) -> EnvironmentFault:
@@ -78,7 +83,8 @@ def _run(words: list[str]) -> int:
         raise UsageError(f"unknown command `{noun} {words[1]}`", reason="unknown-command", hint=_nearest(words[1], list(verbs)))
     module = import_module(f"apkiln.cli.{verbs[words[1]][0]}")
     parser = command_parser(noun, words[1], module)
-    arguments = parser.parse_args(words[2:])
+    arguments = parser.parse_args(_before_double_dash(words[2:]) if getattr(module, "TAKES_COMMAND", False) else words[2:])
+    arguments.command = tuple(words[2 + len(_before_double_dash(words[2:])) + 1 :])
     context = _context(arguments)
     code: int = module.run(arguments, context)
     context.output.flush()
