@@ -56,6 +56,6 @@ def _neighbours(universe: Universe, name: Name, order: list[Name]) -> Iterator[N
 
 def _mentioning(universe: Universe, name: Name) -> list[Name]:
     if not name.reverse_install_if:
-        owners = dict.fromkeys(candidate.name for candidate in universe.mentioning(name.text))
+        owners = dict.fromkeys(text for candidate in universe.mentioning(name.text) for text in (candidate.name, *(t for t,_ in candidate.provides)))
         name.reverse_install_if = [universe.name(owner) for owner in owners]
     return name.reverse_install_if

@@ -192,12 +192,11 @@ class GreedyRun:
         usable = [provide for provide in name.providers if self._counts(name, provide)]
         distinct = list(dict.fromkeys(provide.candidate for provide in usable))
         name.has_options = len(distinct) > 1 or any(not candidate.tag_allowed for candidate in distinct)
-        if not distinct:
+        if not distinct or not name.requirers:
             return
         if len(distinct) == 1:
-            if name.requirers:
-                self._apply_depends(distinct[0], conflicts=False)
-        elif name.requirers:
+            self._apply_depends(distinct[0], conflicts=False)
+        else:
             self._require_common(distinct)
         self._exclude_rivals(name, distinct)
 
