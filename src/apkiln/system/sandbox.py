@@ -52,6 +52,9 @@ class SandboxLimits:
     """Bytes that a PRIVATE root, and `/tmp`, may each hold."""
 
 
+DEFAULT_LIMITS = SandboxLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
     """One command and everything it can see.  The environment is exactly `environment`."""
@@ -70,7 +73,7 @@ class SandboxSpec:
     hostname: str = "localhost"
     binds: tuple[Bind, ...] = ()
     streams: Streams = Streams.CAPTURE
-    limits: SandboxLimits = SandboxLimits()
+    limits: SandboxLimits = DEFAULT_LIMITS
 
 
 class Stop(Enum):
