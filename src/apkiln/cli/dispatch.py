@@ -49,6 +49,11 @@ def dispatch(words: list[str]) -> int:
         text = canonical_json.encode_pretty(error_value(fault)).decode() if as_json else render_error(fault, color=color)
         sys.stderr.write(text)
         return exit_codes.exit_code(fault)
+    except Exception:
+        import traceback
+
+        sys.stderr.write(traceback.format_exc() + "error: this is a bug in apkiln; please report it with the lines above\n")
+        return exit_codes.BUG
 
 
 def _before_double_dash(words: list[str]) -> list[str]:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
