@@ -16,8 +16,8 @@ from apkiln.core import canonical_json
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft, Node
+from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.normalise import layer_header
-from apkiln.rootfs.package_files import Directory
 from apkiln.rootfs.side_data import SegmentData
 from apkiln.rootfs.tree_plan import tree_order
 

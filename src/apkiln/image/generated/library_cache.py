@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
+from itertools import groupby
+from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.formats.archive.entry import Entry, EntryType
@@ -36,29 +38,53 @@ ElfReader = Callable[[str], ElfFacts | None]
 """Facts of the FILE at a path of the draft; None when it is no ELF file."""
 
 
+class Candidate(NamedTuple):
+    """A path that is named like a library."""
+
+    directory: str
+    """Absolute, as configured."""
+    name: str
+    final: str
+    """Path of the file that it is or leads to."""
+    is_link: bool
+
+
 def library_cache(draft: Draft, arch: Arch, elf: ElfReader) -> None:
     """Rule `library-cache`: written only when `/etc/ld.so.conf` exists.  `/lib` comes first, then the configured directories."""
-    if not draft.file_at(CONFIGURATION):
-        return
-    directories = dict.fromkeys((_FIRST_DIRECTORY, *configured_directories(draft)))
-    libraries = [library for directory in directories for library in _libraries(draft, directory, arch, elf)]
-    draft.put(RULE, Entry(PATH, EntryType.FILE), write_cache(libraries, arch.apk))
+    if draft.file_at(CONFIGURATION):
+        libraries = _libraries(candidates(draft), arch, elf)
+        draft.put(RULE, Entry(PATH, EntryType.FILE), write_cache(libraries, arch.apk))
 
 
-def configured_directories(draft: Draft) -> tuple[str, ...]:
-    """Absolute directories of `/etc/ld.so.conf` and what it includes, in order."""
-    return tuple(_read_configuration(draft, CONFIGURATION, _INCLUDE_LIMIT))
+def candidates(draft: Draft) -> tuple[Candidate, ...]:
+    """Everything that may become a row: directories in their order, the names of each sorted."""
+    directories = dict.fromkeys((_FIRST_DIRECTORY, *_read_configuration(draft, CONFIGURATION, _INCLUDE_LIMIT)))
+    return tuple(candidate for directory in directories for candidate in _candidates(draft, directory))
 
 
-def candidate_files(draft: Draft) -> tuple[str, ...]:
-    """The FILEs that `library_cache` will want facts of, sorted: the key of its memo."""
-    found = set()
-    for directory in (_FIRST_DIRECTORY, *configured_directories(draft)):
-        for path in draft.children(draft.resolve(directory.strip("/"))):
-            final = _library_file(draft, path)
+def _candidates(draft: Draft, directory: str) -> Iterator[Candidate]:
+    for path in draft.children(draft.resolve(directory.strip("/"))):
+        name = path.rpartition("/")[2]
+        if _LIBRARY.match(name) and not name.endswith(".py"):
+            final = draft.file_at(path)
             if final:
-                found.add(final)
-    return tuple(sorted(found))
+                yield Candidate(directory, name, final, final != path)
+
+
+def _libraries(found: Iterable[Candidate], arch: Arch, elf: ElfReader) -> Iterator[Library]:
+    """Rows: a link under its own name, a file under its SONAME; within a directory links win."""
+    for _, group in groupby(found, key=lambda candidate: candidate.directory):
+        links, files = [], []
+        for candidate in group:
+            facts = elf(candidate.final)
+            if facts is None or (facts.machine, facts.bits) != _ELF.get(arch.apk, (facts.machine, facts.bits)):
+                continue
+            path = f"{candidate.directory}/{candidate.name}"
+            if not candidate.is_link and facts.soname not in ("", candidate.name):
+                files.append(Library(facts.soname, path))
+            else:
+                links.append(Library(candidate.name, path))
+        yield from (*links, *files)
 
 
 def _read_configuration(draft: Draft, path: str, depth: int) -> Iterator[str]:
@@ -80,27 +106,3 @@ def _matching(draft: Draft, pattern: str) -> tuple[str, ...]:
     directory, _, name = absolute.rpartition("/")
     found = draft.children(draft.resolve(directory))
     return tuple(path for path in found if fnmatchcase(path.rpartition("/")[2], name) and draft.file_at(path))
-
-
-def _libraries(draft: Draft, directory: str, arch: Arch, elf: ElfReader) -> list[Library]:
-    """Rows of one directory: a link under its own name, a file under its SONAME; links win."""
-    links, files = [], []
-    for path in draft.children(draft.resolve(directory.strip("/"))):
-        final = _library_file(draft, path)
-        facts = elf(final) if final else None
-        if facts is None or (facts.machine, facts.bits) != _ELF.get(arch.apk, (facts.machine, facts.bits)):
-            continue
-        name = path.rpartition("/")[2]
-        if final == path and facts.soname not in ("", name):
-            files.append(Library(facts.soname, f"{directory}/{name}"))
-        else:
-            links.append(Library(name, f"{directory}/{name}"))
-    return links + files
-
-
-def _library_file(draft: Draft, path: str) -> str:
-    """The FILE behind a path named like a library; empty when it is none."""
-    name = path.rpartition("/")[2]
-    if not _LIBRARY.match(name) or name.endswith(".py"):
-        return ""
-    return draft.file_at(path)

@@ -1,0 +1,259 @@
+"""The image builder: a resolved plan becomes layers, documents and bills of materials in the store (DESIGN §2, "doing").
+
+Order: packages → segments → who owns which path → rules → parts of the layer → digests → documents.  Everything decided
+lies in pure modules; what was done before is found in the store and not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import PurePath, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from apkiln.acquire.access import Access
+from apkiln.acquire.packages import AcquiredPackage, acquire_packages, open_package
+from apkiln.core.arch import Arch
+from apkiln.formats.deflate.codec import Codec
+from apkiln.formats.oci import media_types
+from apkiln.formats.oci.documents import Descriptor, Index, Platform, encode_configuration
+from apkiln.formats.oci.layout import Image, assemble, index_of
+from apkiln.image.assembling import StoredLayer, measure_layer, store_part
+from apkiln.image.completing import CompletedTree, CompletionInputs, complete_tree
+from apkiln.image.configuration.model import ImageConfiguration
+from apkiln.image.documents import BuiltLayer, image_annotations, image_configuration
+from apkiln.image.generated.draft import Draft
+from apkiln.image.install_scripts import script_notices
+from apkiln.image.layers import (
+    GeneratedPart,
+    KeptContent,
+    LayerPart,
+    LayerRecipe,
+    generated_parts,
+    overridden_paths,
+    parts_key,
+    skeleton,
+)
+from apkiln.image.library_facts import LibraryFacts
+from apkiln.image.local_files import read_local_files
+from apkiln.image.planned_tree import PlannedTree
+from apkiln.image.resolving import Resolution, ResolvedArchitecture
+from apkiln.rootfs.ownership import plan_tree
+from apkiln.rootfs.segments import Segment, SegmentWriter, load_segment, open_content, read_content, variant
+from apkiln.rootfs.tree import without
+from apkiln.rootfs.tree_plan import OwnershipPolicy, TreePlan
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+
+DEFAULT_POLICY = OwnershipPolicy()
+HERE = PurePosixPath(".")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What decides about the image beside the definition and the plan."""
+
+    codec: Codec
+    ownership: OwnershipPolicy = DEFAULT_POLICY
+    vcs_url: str = ""
+    """`url@commit` found beside the definition; empty = none."""
+    directory: PurePath = HERE
+    """Of the definition: what `from` in `paths` is relative to."""
+    allow_missing_bundle: bool = False
+
+
+class BuiltArchitecture(NamedTuple):
+    """One image of the index, complete in the store."""
+
+    arch: Arch
+    image: Image
+    layers: tuple[BuiltLayer, ...]
+    segments: tuple[Segment, ...]
+    """In install order."""
+    tree: CompletedTree
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """The whole image."""
+
+    architectures: tuple[BuiltArchitecture, ...]
+    index: Index
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        return tuple(item.image for item in self.architectures)
+
+    def layers(self) -> Iterator[StoredLayer]:
+        """Every layer of every architecture."""
+        for item in self.architectures:
+            for built in item.layers:
+                yield built.layer
+
+
+def build_image(configuration: ImageConfiguration, resolution: Resolution, options: BuildOptions, access: Access) -> BuiltImage:
+    """Build every architecture of the plan.
+
+    Raises what acquiring, planning and the rules raise: see `acquire.packages.acquire_packages`,
+    `rootfs.ownership.plan_tree` and the modules of `image.generated`.
+    """
+    built = tuple(_build(configuration, item, resolution, options, access) for item in resolution.architectures)
+    annotations = image_annotations(configuration, resolution.plan.epoch, options.vcs_url)
+    return BuiltImage(built, index_of((item.image for item in built), annotations))
+
+
+def _build(
+    configuration: ImageConfiguration,
+    resolved: ResolvedArchitecture,
+    resolution: Resolution,
+    options: BuildOptions,
+    access: Access,
+) -> BuiltArchitecture:
+    plan = resolved.plan
+    with _Threads(access.jobs) as threads:
+        segments = _segments(resolved, resolution, options.codec, access, threads)
+        tree_plan = plan_tree([segment.files for segment in segments], options.ownership)
+        scripts = script_notices(tree_plan, configuration.scripts)
+        tree = PlannedTree(tree_plan, lambda position, path: read_content(access.store, segments[position], path))
+        completed = _complete(configuration, resolved, resolution, options, access, tree, segments)
+        layer = measure_layer(access.store, _recipe(tree, completed.draft, segments, options.codec, access, threads))
+    names = tuple(sorted(segment.files.name_version for segment in segments))
+    layers = (BuiltLayer(layer, names),)
+    image = _image(configuration, plan.arch, layers, plan.epoch, completed.user, options.vcs_url)
+    notices = (*map(str, tree_plan.notices), *scripts, *completed.notices)
+    return BuiltArchitecture(plan.arch, image, layers, segments, completed, notices)
+
+
+class _Threads:
+    """Threads for compressing, made when the first piece of work comes."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._stack = ExitStack()
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> _Threads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def executor(self) -> Executor:
+        if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._executor = self._stack.enter_context(ThreadPoolExecutor(self._jobs))
+        return self._executor
+
+
+def _segments(
+    resolved: ResolvedArchitecture, resolution: Resolution, codec: Codec, access: Access, threads: _Threads
+) -> tuple[Segment, ...]:
+    """The segment of each package, in install order.
+
+    A stored package is not hashed here: of what is used, the compressed segment is compared with the layer's digest, and
+    every single file that a rule reads with its own.
+    """
+    acquired = acquire_packages(
+        resolved.selected,
+        access,
+        lambda _: SegmentWriter(access.store, codec, threads.executor()),
+        keyring=resolution.keyring,
+        check_stored=False,
+    )
+    return tuple(_segment(package, codec, access, threads) for package in acquired)
+
+
+def _segment(package: AcquiredPackage, codec: Codec, access: Access, threads: _Threads) -> Segment:
+    found = load_segment(access.store, package.digest.value, codec.name)
+    if found is not None:
+        return found
+    from apkiln.formats.apk.package import read_package
+
+    with (
+        open_package(package, access) as stream,
+        SegmentWriter(access.store, codec, threads.executor()) as writer,
+    ):
+        contents = read_package(stream, access.limits, sink=writer, expected=package.record)
+        return writer.finish(contents)
+
+
+def _complete(
+    configuration: ImageConfiguration,
+    resolved: ResolvedArchitecture,
+    resolution: Resolution,
+    options: BuildOptions,
+    access: Access,
+    tree: PlannedTree,
+    segments: tuple[Segment, ...],
+) -> CompletedTree:
+    inputs = CompletionInputs(
+        configuration,
+        resolved.plan,
+        tuple((key.name, key.pem) for key in resolution.keyring.keys),
+        read_local_files(access.files, options.directory, configuration.paths, access.limits),
+        options.allow_missing_bundle,
+    )
+    libraries = LibraryFacts(access.store, tree, segments)
+    return complete_tree(tree, inputs, libraries.write_cache, lambda draft: None)
+
+
+def _recipe(
+    tree: PlannedTree, draft: Draft, segments: Sequence[Segment], codec: Codec, access: Access, threads: _Threads
+) -> LayerRecipe:
+    """All parts of the single layer, each of them in the store."""
+    remaining = without(tree.plan, overridden_paths(draft))
+    directories = skeleton((item.directory for item in remaining.directories), draft)
+    parts = tuple(generated_parts(draft))
+    return LayerRecipe(
+        (
+            store_part(access.store, "skeleton", hashlib.sha256(directories).hexdigest(), lambda: (directories,), codec),
+            *_segment_parts(remaining, segments, codec, access, threads),
+            store_part(
+                access.store,
+                "generated",
+                parts_key(parts, tree.sha256),
+                lambda: _generated_chunks(parts, tree, segments, access),
+                codec,
+            ),
+        )
+    )
+
+
+def _segment_parts(
+    remaining: TreePlan, segments: Sequence[Segment], codec: Codec, access: Access, threads: _Threads
+) -> Iterator[LayerPart]:
+    """The segments that have something to give, by package name."""
+    for position in sorted(range(len(segments)), key=lambda index: segments[index].files.name):
+        package, segment = remaining.packages[position], segments[position]
+        data = segment.data
+        if package.excluded or package.moved:
+            data = variant(access.store, segment, package.excluded, package.moved, codec)
+        if data.raw_size:
+            yield LayerPart(segment.files.name_version, data)
+
+
+def _generated_chunks(
+    parts: Iterable[GeneratedPart], tree: PlannedTree, segments: Sequence[Segment], access: Access
+) -> Iterator[bytes]:
+    for part in parts:
+        if isinstance(part, KeptContent):
+            item = tree.content_entry(part.path)
+            yield from open_content(access.store, segments[tree.position(part.path)], item.entry.path)
+        else:
+            yield part
+
+
+def _image(
+    configuration: ImageConfiguration, arch: Arch, layers: Sequence[BuiltLayer], epoch: int, user: str, vcs_url: str
+) -> Image:
+    document = encode_configuration(image_configuration(configuration, arch, layers, epoch, user, vcs_url))
+    descriptors = [
+        Descriptor(media_types.LAYER_GZIP, item.layer.digests.digest, item.layer.digests.size) for item in layers
+    ]
+    return assemble(document, descriptors, Platform.of(arch), image_annotations(configuration, epoch, vcs_url))

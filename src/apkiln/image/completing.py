@@ -1,0 +1,109 @@
+"""All rules in their order: the planned tree of packages becomes the tree of the image (spec image.md §5.1).  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from apkiln.core.arch import Arch
+from apkiln.image.configuration.model import ImageConfiguration
+from apkiln.image.generated.accounts import PASSWD, accounts, homes, numeric_user
+from apkiln.image.generated.apk_database import apk_database
+from apkiln.image.generated.architecture import architecture
+from apkiln.image.generated.base import base_directories, database_link, device_nodes
+from apkiln.image.generated.busybox import busybox_links, is_busybox
+from apkiln.image.generated.certificates import certificate_paths, certificates
+from apkiln.image.generated.configuration_copy import configuration_copy
+from apkiln.image.generated.draft import Draft
+from apkiln.image.generated.keys import build_keys, runtime_keys
+from apkiln.image.generated.manifest import manifest
+from apkiln.image.generated.os_release import os_release
+from apkiln.image.generated.paths import LocalTree, apply_paths
+from apkiln.image.generated.presence import remark_on_absence
+from apkiln.image.generated.repositories import repositories
+from apkiln.image.generated.services import services
+from apkiln.image.generated.sidecars import sidecars
+from apkiln.image.generated.world import world
+from apkiln.image.plan import ArchitecturePlan
+from apkiln.image.planned_tree import PlannedTree
+
+WriteLibraryCache = Callable[[Draft, Arch], None]
+"""Runs the rule `library-cache`; given by the caller because it reads ELF files of packages, which is worth remembering."""
+WriteSbom = Callable[[Draft], None]
+"""Runs the rule `image-sbom`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionInputs:
+    """What the rules need beside the packages."""
+
+    configuration: ImageConfiguration
+    plan: ArchitecturePlan
+    keys: tuple[tuple[str, bytes], ...]
+    """Name and content of each key of `contents.keyring`."""
+    local: LocalTree
+    """Local files that `paths` copies."""
+    allow_missing_bundle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedTree:
+    """The tree of the image and what is said about it."""
+
+    draft: Draft
+    user: str
+    """`run-as` with user names as numbers."""
+    notices: tuple[str, ...]
+
+
+def complete_tree(
+    tree: PlannedTree, inputs: CompletionInputs, write_library_cache: WriteLibraryCache, write_sbom: WriteSbom
+) -> CompletedTree:
+    """Run every rule.  Raises what the rules raise; nothing is written anywhere."""
+    configuration, plan = inputs.configuration, inputs.plan
+    draft = Draft(tree)
+    base_directories(draft)
+    architecture(draft, plan.arch)
+    build_keys(draft, inputs.keys)
+    world(draft, plan.world)
+    database_link(draft)
+    accounts(draft, configuration.accounts)
+    homes(draft)
+    os_release(draft, configuration.os_release)
+    user = numeric_user(configuration.accounts.run_as, draft.read(PASSWD)) if configuration.accounts.run_as else ""
+    installed = [(package.record.name, package.record.version) for package in plan.packages]
+    configuration_copy(draft, configuration, plan.arch, installed, user)
+    apply_paths(draft, configuration.paths, inputs.local)
+    additional = configuration.certificates.additional
+    provided = _provided_certificates(tree, configuration)
+    certificates(draft, additional, provided, plan.epoch, allow_missing_bundle=inputs.allow_missing_bundle)
+    sidecars(draft, plan.epoch)
+    runtime_keys(draft, configuration.contents.runtime_keyring, plan.epoch)
+    services(draft, configuration.entrypoint)
+    busybox_links(draft, _busybox_packages(plan))
+    device_nodes(draft)
+    write_library_cache(draft, plan.arch)
+    repositories(draft, configuration.contents)
+    remark_on_absence(draft)
+    write_sbom(draft)
+    apk_database(draft, tree.plan, {package.record.name: package.tag for package in plan.packages if package.tag})
+    manifest(draft, tree.sha256)
+    return CompletedTree(draft, user, tuple(draft.notices))
+
+
+def _provided_certificates(tree: PlannedTree, configuration: ImageConfiguration) -> tuple[str, ...]:
+    """Certificate files of the packages that provide one of the configured names."""
+    wanted = frozenset(configuration.certificates.providers)
+    if not wanted:
+        return ()
+    found: list[str] = []
+    for package in tree.plan.packages:
+        provides = {item.partition("=")[0] for item in package.files.head.info.provides}
+        if wanted & provides:
+            found += [place for _, place in package.winning()]
+    return certificate_paths(found)
+
+
+def _busybox_packages(plan: ArchitecturePlan) -> list[str]:
+    records = [package.record for package in plan.packages]
+    return sorted(record.name for record in records if is_busybox(record.name, record.provides))

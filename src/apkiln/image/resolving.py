@@ -1,0 +1,180 @@
+"""From a definition to a plan: keys and indexes loaded, each architecture solved, versions made equal between architectures
+(spec image.md §4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from apkiln.acquire.access import Access
+from apkiln.acquire.indexes import LoadedIndex, load_indexes
+from apkiln.acquire.keyring import KeySource, load_keyring
+from apkiln.acquire.packages import SelectedPackage
+from apkiln.acquire.repositories import Repository, parse_repositories
+from apkiln.core.arch import Arch
+from apkiln.core.errors import ConfigurationError, UnsatisfiableError
+from apkiln.formats.apk.dependency import parse_dependency
+from apkiln.formats.apk.keys import Keyring
+from apkiln.formats.apk.records import IndexRecord
+from apkiln.image.configuration.model import ImageConfiguration
+from apkiln.image.plan import ArchitecturePlan, ImagePlan, differing_versions, install_order, plan_architecture
+from apkiln.solver.request import Request, SolverRepository
+from apkiln.solver.solution import Solution
+from apkiln.solver.solving import solve
+
+_ROUNDS = 8
+"""How often versions are made equal before the architectures count as irreconcilable."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveOptions:
+    """What decides about packages beside the definition."""
+
+    host: Arch
+    """What `host` in `archs` means."""
+    source_date_epoch: int | None = None
+    build_date: int = 0
+    ignore_signatures: bool = False
+    """Indexes need no good signature."""
+
+
+class ResolvedArchitecture(NamedTuple):
+    """One architecture, with what is needed to fetch its packages."""
+
+    plan: ArchitecturePlan
+    selected: tuple[SelectedPackage, ...]
+    """In install order, as the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A plan and where its packages come from."""
+
+    plan: ImagePlan
+    architectures: tuple[ResolvedArchitecture, ...]
+    keyring: Keyring
+    notices: tuple[str, ...] = ()
+
+
+def resolve(configuration: ImageConfiguration, checksum: str, options: ResolveOptions, access: Access) -> Resolution:
+    """Decide which packages make the image, on all its architectures.
+
+    Raises ConfigurationError (`no-packages`, `no-repositories`), UnsatisfiableError (also `architectures-differ`), and
+    whatever loading keys and indexes raises.
+    """
+    _check(configuration)
+    contents = configuration.contents
+    lines = [entry.text for entry in (*contents.repositories, *contents.build_repositories)]
+    repositories = parse_repositories(lines)
+    keyring = load_keyring((KeySource(entry.location, entry.sha256) for entry in contents.keyring), access)
+    found: dict[Arch, Sequence[LoadedIndex]] = {}
+    for arch in configuration.architectures(options.host):
+        indexes = load_indexes(repositories, arch.apk, keyring, access, ignore_signatures=options.ignore_signatures)
+        found[arch] = indexes
+    solutions = solve_jointly(configuration, found)
+    architectures = tuple(_resolved(arch, configuration, solutions[arch], repositories, options) for arch in found)
+    plan = ImagePlan(checksum, tuple(item.plan for item in architectures))
+    return Resolution(plan, architectures, keyring, _notices(found, solutions))
+
+
+def solve_jointly(configuration: ImageConfiguration, indexes: Mapping[Arch, Sequence[LoadedIndex]]) -> dict[Arch, Solution]:
+    """Each architecture solved; names that several have get one version, unless `contents.drift` lists them.
+
+    Where versions differ, only those that all architectures concerned offer are allowed, and all is solved again.
+    """
+    drift = frozenset(configuration.contents.drift)
+    allowed: dict[str, frozenset[str]] = {}
+    for _ in range(_ROUNDS):
+        solutions = {arch: _solve(configuration, arch, found, allowed) for arch, found in indexes.items()}
+        differing = set(differing_versions([_versions(arch, solution) for arch, solution in solutions.items()])) - drift
+        if not differing:
+            return solutions
+        for name in differing:
+            users = [arch for arch, solution in solutions.items() if any(p.record.name == name for p in solution.packages)]
+            allowed[name] = _common_versions(name, [indexes[arch] for arch in users])
+    raise UnsatisfiableError(
+        f"the architectures need different versions of {', '.join(f'`{name}`' for name in sorted(differing))}",
+        reason="architectures-differ",
+        hint="list names that may differ in `contents.drift`",
+    )
+
+
+def _check(configuration: ImageConfiguration) -> None:
+    contents = configuration.contents
+    if not contents.packages and configuration.entrypoint.type != "service-bundle":
+        raise ConfigurationError("the definition asks for no package", reason="no-packages")
+    if not contents.repositories and not contents.build_repositories:
+        raise ConfigurationError("the definition names no repository to solve against", reason="no-repositories")
+
+
+def _solve(
+    configuration: ImageConfiguration, arch: Arch, indexes: Sequence[LoadedIndex], allowed: Mapping[str, Collection[str]]
+) -> Solution:
+    world = tuple(parse_dependency(request.text) for request in configuration.requests_for(arch))
+    repositories = [
+        SolverRepository(_restricted(index.records, allowed), index.repository.number, index.repository.tag) for index in indexes
+    ]
+    try:
+        return solve(repositories, Request(world), arch)
+    except UnsatisfiableError as error:
+        if not allowed:
+            raise
+        raise UnsatisfiableError(
+            f"{arch.apk}: {error.message}",
+            reason="architectures-differ",
+            origin=error.origin,
+            details=(*error.details, f"only versions common to all architectures were allowed of {', '.join(sorted(allowed))}"),
+            hint="list names that may differ in `contents.drift`",
+        ) from error
+
+
+def _restricted(records: Sequence[IndexRecord], allowed: Mapping[str, Collection[str]]) -> Sequence[IndexRecord]:
+    if not allowed:
+        return records
+    return [record for record in records if record.name not in allowed or record.version in allowed[record.name]]
+
+
+def _common_versions(name: str, indexes: Sequence[Sequence[LoadedIndex]]) -> frozenset[str]:
+    offers = [
+        {record.version for index in found for record in index.records if record.name == name} for found in indexes
+    ]
+    return frozenset(set.intersection(*offers))
+
+
+def _versions(arch: Arch, solution: Solution) -> ArchitecturePlan:
+    return plan_architecture(arch, (), solution, {item.repository: "" for item in solution.packages})
+
+
+def _resolved(
+    arch: Arch,
+    configuration: ImageConfiguration,
+    solution: Solution,
+    repositories: Sequence[Repository],
+    options: ResolveOptions,
+) -> ResolvedArchitecture:
+    by_number = {repository.number: repository for repository in repositories}
+    plan = plan_architecture(
+        arch,
+        (request.text for request in configuration.requests_for(arch)),
+        solution,
+        {number: repository.url for number, repository in by_number.items()},
+        source_date_epoch=options.source_date_epoch,
+        build_date=options.build_date,
+    )
+    chosen = [SelectedPackage(item.record, by_number[item.repository], arch.apk) for item in install_order(solution)]
+    return ResolvedArchitecture(plan, tuple(chosen))
+
+
+def _notices(indexes: Mapping[Arch, Sequence[LoadedIndex]], solutions: Mapping[Arch, Solution]) -> tuple[str, ...]:
+    weak = {index.repository.url for found in indexes.values() for index in found if index.weak}
+    unsigned = {index.repository.url for found in indexes.values() for index in found if not index.signed_by}
+    return (
+        *(f"the index of `{url}` is signed with SHA-1" for url in sorted(weak)),
+        *(f"the index of `{url}` is not verified" for url in sorted(unsigned)),
+        *(
+            f"{arch.apk}: {item.record.name_version} was left out although its `install_if` is met: {item.needs} is missing"
+            for arch, solution in solutions.items()
+            for item in solution.left_out
+        ),
+    )
