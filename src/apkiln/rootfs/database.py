@@ -11,14 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from apkiln.formats.apk.identity import identity_text
-from apkiln.formats.apk.index import record_of
-from apkiln.formats.apk.index_text import format_record
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.rootfs.directory import Directory
-from apkiln.rootfs.installed_text import FileLine, files_text
-from apkiln.rootfs.package_files import PackageFiles
+from apkiln.rootfs.installed_text import FileLine, checksum, files_text
 from apkiln.rootfs.tree_plan import TreePlan
 
 Changes = Mapping[str, Entry | None]
@@ -38,7 +34,8 @@ def installed_database(plan: TreePlan, changes: Changes | None = None, tags: Map
     parts = []
     for position in _by_name(plan):
         files = plan.packages[position].files
-        parts += [_head(files, tags.get(files.name, "")), writer.text(position), b"\n"]
+        tag = f"s:{tags[files.name]}\n" if tags.get(files.name) else ""
+        parts += [files.database_lines().head, tag.encode(), writer.text(position), b"\n"]
     return b"".join(parts)
 
 
@@ -51,9 +48,7 @@ def triggers_text(plan: TreePlan) -> bytes:
     """`triggers`: a line `Q1<identity> <glob> …` for each package that has any, in the order of `installed`."""
     packages = [plan.packages[position].files for position in _by_name(plan)]
     lines = [
-        " ".join((identity_text(files.head.identity), *files.head.info.triggers))
-        for files in packages
-        if files.head.info.triggers
+        " ".join((checksum(files.head.identity), *files.head.info.triggers)) for files in packages if files.head.info.triggers
     ]
     return "".join([f"{line}\n" for line in lines]).encode()
 
@@ -74,19 +69,6 @@ def _scripts(plan: TreePlan) -> Iterator[tuple[Entry, bytes]]:
             yield Entry(path, EntryType.FILE, 0o755, size=len(text), mtime=head.info.build_date), text
 
 
-def _head(files: PackageFiles, tag: str) -> bytes:
-    """The index lines, then what only the database has: `r`, `q`, `s`."""
-    info = files.head.info
-    lines = [format_record(record_of(files.head.contents()))]
-    if info.replaces:
-        lines.append(f"r:{' '.join(info.replaces)}\n")
-    if info.replaces_priority:
-        lines.append(f"q:{info.replaces_priority}\n")
-    if tag:
-        lines.append(f"s:{tag}\n")
-    return "".join(lines).encode()
-
-
 class _FileLines:
     """The directory and file lines of each package, stored text where nothing differs from it."""
 
@@ -101,7 +83,7 @@ class _FileLines:
         package = self._plan.packages[position]
         whole = not package.excluded and not package.moved and package.files.name_version not in self._different
         if whole and position not in self._touched:
-            return package.files.database_text()
+            return package.files.database_lines().files
         return files_text(self._directories(position), self._files(position))
 
     def _directories(self, position: int) -> Iterable[Directory]:

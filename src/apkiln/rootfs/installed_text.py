@@ -1,4 +1,4 @@
-"""The directory and file lines of a record of the installed database (spec apk.md §4)."""
+"""The lines of one record of the installed database (spec apk.md §4)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from apkiln.formats.apk.attributes import attributes_digest
+from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.archive.entry import ContentEntry, EntryType
 from apkiln.rootfs.directory import Directory
+
+
+class DatabaseLines(NamedTuple):
+    """One record of the database in the two parts that depend on the package alone."""
+
+    head: bytes
+    """The index lines, then `r:` and `q:`."""
+    files: bytes
+    """The lines of directories and files; see `files_text`."""
 
 
 class FileLine(NamedTuple):
@@ -31,6 +41,20 @@ class FileLine(NamedTuple):
             # The inode is the file's: its metadata holds for every name.
             entry = content.entry
         return cls(path, entry.mode, entry.uid, entry.gid, content.sha1, entry.xattrs)
+
+
+def head_text(contents: PackageContents) -> bytes:
+    """The lines of a record before `s:`: those of an index, `r:` (replaces) and `q:` (its priority) when they are set."""
+    # Written once per package; a build of known packages needs neither module.
+    from apkiln.formats.apk.index import record_of
+    from apkiln.formats.apk.index_text import format_record
+
+    lines = [format_record(record_of(contents))]
+    if contents.info.replaces:
+        lines.append(f"r:{' '.join(contents.info.replaces)}\n")
+    if contents.info.replaces_priority:
+        lines.append(f"q:{contents.info.replaces_priority}\n")
+    return "".join(lines).encode()
 
 
 def files_text(directories: Iterable[Directory], files: Iterable[FileLine]) -> bytes:

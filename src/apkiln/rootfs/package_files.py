@@ -11,7 +11,7 @@ from typing import NamedTuple
 from apkiln.formats.apk.contents import PackageContents, PackageInfo
 from apkiln.formats.archive.entry import ContentEntry, EntryType
 from apkiln.rootfs.directory import Directory as Directory
-from apkiln.rootfs.installed_text import FileLine, files_text
+from apkiln.rootfs.installed_text import DatabaseLines, FileLine, files_text, head_text
 
 DEVICE_TYPES = frozenset({EntryType.CHARACTER, EntryType.BLOCK, EntryType.FIFO})
 """Entries a package may ship only when the policy says so."""
@@ -51,7 +51,7 @@ class PackageFiles:
     Obtain it with `PackageFiles.of` (from a complete read) or from a stored segment (`rootfs.segments`).
     """
 
-    __slots__ = ("_database_text", "_entries", "_load", "devices", "directories", "head", "paths", "symlinks")
+    __slots__ = ("_database_lines", "_entries", "_load", "devices", "directories", "head", "paths", "symlinks")
 
     head: PackageHead
     paths: tuple[str, ...]
@@ -71,7 +71,7 @@ class PackageFiles:
         directories: tuple[Directory, ...],
         devices: tuple[str, ...],
         load: Callable[[], tuple[ContentEntry, ...]],
-        database_text: bytes | None = None,
+        database_lines: DatabaseLines | None = None,
     ) -> None:
         self.head = head
         self.paths = paths
@@ -80,7 +80,7 @@ class PackageFiles:
         self.devices = devices
         self._load = load
         """Gives the full records of `paths`, in that order."""
-        self._database_text = database_text
+        self._database_lines = database_lines
         self._entries: dict[str, ContentEntry] | None = None
 
     @classmethod
@@ -120,12 +120,13 @@ class PackageFiles:
             found = self.entry(found.entry.target)
         return found
 
-    def database_text(self) -> bytes:
-        """The directory and file lines of the installed database when the package has all its paths where it ships them."""
-        if self._database_text is None:
+    def database_lines(self) -> DatabaseLines:
+        """The record of the package in the installed database when it has all its paths where it ships them."""
+        if self._database_lines is None:
             lines = [FileLine.of(item, self.content_entry(item.entry.path), item.entry.path) for item in self.entries()]
-            self._database_text = files_text(self.directories, lines)
-        return self._database_text
+            head = head_text(self.head.contents())
+            self._database_lines = DatabaseLines(head, files_text(self.directories, lines))
+        return self._database_lines
 
     def _table(self) -> dict[str, ContentEntry]:
         if self._entries is None:

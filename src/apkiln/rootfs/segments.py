@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
+from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.contents import PackageContents
+from apkiln.formats.apk.policy import STRICT, PackagePolicy
+from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs import side_data
 from apkiln.rootfs.normalise import NORMALISER, FlatLinks, Piece, layer_header, variant_pieces
-from apkiln.rootfs.package_files import PackageFiles, PackageHead
+from apkiln.rootfs.package_files import PackageFiles
 from apkiln.rootfs.side_data import HeadRow, Position, SegmentData
 from apkiln.system.store import BlobWriter, Store, damaged
 
@@ -54,7 +57,7 @@ class _Entries(NamedTuple):
 
 def segment_key(sha256: bytes, codec_name: str) -> str:
     """Key of the segment of the package file with this SHA-256."""
-    return f"{sha256.hex()}.{NORMALISER}.{codec_name}"
+    return f"{sha256.hex()}.{NORMALISER}{side_data.VERSION}.{codec_name}"
 
 
 def load_segment(store: Store, sha256: bytes, codec_name: str) -> Segment | None:
@@ -67,6 +70,23 @@ def load_segment(store: Store, sha256: bytes, codec_name: str) -> Segment | None
     if not _present(store, row.data) or row.head.sha256 != sha256:
         return None
     return _segment(store, key, row)
+
+
+def make_segment(
+    store: Store,
+    package: BinaryIO,
+    codec: Codec,
+    *,
+    expected: IndexRecord | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    policy: PackagePolicy = STRICT,
+    executor: Executor | None = None,
+) -> Segment:
+    """The segment of a package file that is at hand, by one complete verified read.  Raises what `read_package` raises."""
+    from apkiln.formats.apk.package import read_package
+
+    with SegmentWriter(store, codec, executor) as writer:
+        return writer.finish(read_package(package, limits, policy, writer, expected))
 
 
 def read_content(store: Store, segment: Segment, path: str) -> bytes:
@@ -166,8 +186,7 @@ class SegmentWriter:
         positions = [Position(*start, end) for start, end in zip(self._starts, ends, strict=False)]
         files = PackageFiles.of(contents)
         key = segment_key(contents.sha256, self._codec.name)
-        text = files.database_text()
-        row = HeadRow(PackageHead.of(contents), data, files.paths, files.symlinks, files.directories, files.devices, text)
+        row = HeadRow(files.head, data, files.paths, files.symlinks, files.directories, files.devices, files.database_lines())
         self._store.put(_ENTRIES, key, side_data.encode_entries(others, positions))
         self._store.put(_HEADS, key, side_data.encode_head(row))
         return _segment(self._store, key, row)
@@ -227,7 +246,7 @@ def _segment(store: Store, key: str, row: HeadRow) -> Segment:
     def load() -> tuple[ContentEntry, ...]:
         return _load_entries(store, key, row.paths).entries
 
-    files = PackageFiles(row.head, row.paths, row.symlinks, row.directories, row.devices, load, row.database_text)
+    files = PackageFiles(row.head, row.paths, row.symlinks, row.directories, row.devices, load, row.database)
     return Segment(files, row.data, key)
 
 

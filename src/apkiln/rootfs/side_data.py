@@ -17,8 +17,11 @@ from apkiln.core.digest import Digest
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs.directory import Directory
+from apkiln.rootfs.installed_text import DatabaseLines
 from apkiln.rootfs.package_files import PackageHead
 
+VERSION = "s1"
+"""Version of the rows' form; it stands in every segment key, so rows of another form are never decoded."""
 CHECKSUM_RECORD = "APK-TOOLS.checksum.SHA1"
 """The PAX record of the package format that says what the SHA-1 field says already."""
 
@@ -58,13 +61,13 @@ class HeadRow(NamedTuple):
     symlinks: tuple[tuple[str, str], ...]
     directories: tuple[Directory, ...]
     devices: tuple[str, ...]
-    database_text: bytes
-    """The `F:`, `M:`, `R:`, `a:` and `Z:` lines of the installed database when the package has all its paths."""
+    database: DatabaseLines
+    """The package's record of the installed database when it has all its paths."""
 
 
 _DIRECTORY = Struct("<HIIq")
 _ENTRY = Struct("<cHHIIqQQQII20s32s")
-_LENGTHS = Struct("<IIIIII")
+_LENGTHS = Struct("<IIIIIII")
 _INFO_FIELDS = tuple(field.name for field in fields(PackageInfo))
 _TYPES = {kind.value.encode(): kind for kind in EntryType}
 
@@ -88,8 +91,9 @@ def encode_head(row: HeadRow) -> bytes:
         _joined(directory.path for directory in row.directories),
         b"".join([_DIRECTORY.pack(item.mode, item.uid, item.gid, item.mtime) for item in row.directories]),
         b"".join([text for _, text in head.scripts]),
+        row.database.head,
     )
-    return _LENGTHS.pack(*map(len, sections)) + b"".join(sections) + row.database_text
+    return _LENGTHS.pack(*map(len, sections)) + b"".join(sections) + row.database.files
 
 
 def decode_head(data: bytes) -> HeadRow:
@@ -108,7 +112,7 @@ def decode_head(data: bytes) -> HeadRow:
         tuple(zip(links[::2], links[1::2], strict=True)),
         _directories(_split(sections[3]), sections[4], document["xattrs"]),
         tuple(document["devices"]),
-        data[begin:],
+        DatabaseLines(sections[6], data[begin:]),
     )
 
 
@@ -136,7 +140,7 @@ def encode_entries(entries: Sequence[ContentEntry], positions: Sequence[Position
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     records = [_record(item, place, owners) for item, place in zip(entries, positions, strict=True)]
-    return _LENGTHS.pack(len(text), 0, 0, 0, 0, 0) + text + b"".join(records)
+    return _LENGTHS.pack(len(text), 0, 0, 0, 0, 0, 0) + text + b"".join(records)
 
 
 def decode_entries(data: bytes, paths: Sequence[str]) -> tuple[tuple[ContentEntry, ...], tuple[Position, ...]]:

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from apkiln.core.errors import ApkilnError
-from apkiln.formats.apk.package import read_package
 from apkiln.formats.deflate.codec import canonical_codec
 from apkiln.rootfs.database import installed_database
 from apkiln.rootfs.ownership import plan_tree
 from apkiln.rootfs.package_files import PackageFiles
-from apkiln.rootfs.segments import SegmentWriter, load_segment
+from apkiln.rootfs.segments import load_segment, make_segment
 from apkiln.system.memory_store import MemoryStore
 
 RUNS = Path(__file__).resolve().parents[3].parent / "shared" / "conformance" / "apko-runs"
@@ -80,8 +79,8 @@ def package(name_version: str) -> PackageFiles | None:
         return None
     store, codec = MemoryStore(), canonical_codec()
     try:
-        with path.open("rb") as stream, SegmentWriter(store, codec) as writer:
-            segment = writer.finish(read_package(stream, sink=writer))
+        with path.open("rb") as stream:
+            segment = make_segment(store, stream, codec)
     except ApkilnError:
         return None
     loaded = load_segment(store, segment.files.head.sha256, codec.name)

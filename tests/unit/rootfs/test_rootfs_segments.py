@@ -290,12 +290,12 @@ def test_damaged_content_is_noticed() -> None:
 def test_keys_and_bytes_are_pinned() -> None:
     """A change here is a change of every cached segment: raise the version of the normaliser."""
     segment = write(MemoryStore(), SAMPLE)
-    assert segment_key(bytes(32), CODEC.name) == f"{'00' * 32}.n1.libdeflate-6-4m-v1"
+    assert segment_key(bytes(32), CODEC.name) == f"{'00' * 32}.n1s1.libdeflate-6-4m-v1"
     assert segment.data.raw.hex == "a0bee841e762c988cbfa7215b793cbcf79f1994c055494dc25d391c8ee737a92"
     assert segment.data.slice.hex == "46b814448b7c9661eff51c635e3b1df8ae304821f9272e13cf8d33de9f40a1dc"
 
 
 def test_the_database_lines_of_a_segment() -> None:
-    assert write(MemoryStore(), SAMPLE).files.database_text() == (
+    assert write(MemoryStore(), SAMPLE).files.database_lines().files == (
         b"F:etc\nR:x\nZ:Q1qZk+NkcGgWq6PiVxeFDCbJzQ2J0=\nR:y\na:0:0:777\nZ:Q1EfatjsUqKYSrqv18O1FlA3hcIHI=\n"
     )
