@@ -268,6 +268,12 @@ class TestMergedDirectories:
         plan = plan_tree((self.layout, far, user))
         assert plan.packages[2].moved == (("lib/d/e", "usr/share/d/e"),)
 
+    def test_absolute_links_start_at_the_root(self) -> None:
+        deep = package("deep", link("opt/lib", "/usr/lib"), link("opt/bin", "../usr/bin"))
+        user = package("user", file("opt/lib/x", b"1"), file("opt/bin/y", b"2"))
+        plan = plan_tree((self.layout, deep, user))
+        assert plan.packages[2].moved == (("opt/bin/y", "usr/bin/y"), ("opt/lib/x", "usr/lib/x"))
+
     def test_hard_links_move_together(self) -> None:
         linked = package("linked", file("bin/1", b"x"), hard("bin/2", "bin/1"))
         tree = PackagesTree(plan_tree((self.layout, linked)), lambda position, path: path.encode())
