@@ -359,3 +359,17 @@ def test_without_takes_paths_away() -> None:
     assert set(less.owners()) == {"d/y", "d/z"}
     assert less.directories == ()
     assert without(plan, []) is plan
+
+
+def test_a_plan_seen_as_a_tree() -> None:
+    policy = OwnershipPolicy(init_directories=(Directory("opt", 0o711),))
+    plan = plan_tree((package("a", file("d/x", b"1", 0o600)), package("b", directory("d/e"), link("l", "d"))), policy)
+    tree = PackagesTree(plan, lambda position, path: f"{position}:{path}".encode())
+    assert set(tree.paths()) == {"d", "d/e", "d/x", "l", "opt"}
+    assert [tree.package(path) for path in ("d", "d/e", "d/x", "l", "opt")] == ["a", "b", "a", "b", ""]
+    assert tree.entry("d/x") == file("d/x", b"1", 0o600)[0]
+    assert tree.entry("opt") == directory("opt", 0o711)
+    assert tree.entry("absent") is None and tree.directory("l") is None
+    assert tree.read("d/x") == b"0:d/x"
+    with pytest.raises(KeyError):
+        tree.package("absent")
