@@ -27,6 +27,7 @@ _NUMBER = re.compile(rb" *([0-7]*)[ \0]*")
 _TYPES = {kind.value.encode(): kind for kind in EntryType} | {b"7": EntryType.FILE}
 _META = frozenset({b"x", b"g", b"L", b"K"})
 _POSIX = b"ustar\x0000"
+_PATH_ONLY = frozenset({"name-double-slash", "name-dot-component", "name-dot-dot-component"})
 _REPORTS = 1000
 _NO_PAX = pax.PaxOverride()
 
@@ -376,7 +377,7 @@ class TarReader:
     def _clean(self, name: str, kind: EntryType) -> str:
         """The path in our form; "" for the root entry of archives that may have one."""
         reason = paths.fault(name, self._limits)
-        if not reason:
+        if not reason or (self._rules.labels and reason in _PATH_ONLY):
             return name
         path = name
         if self._rules.dot_prefix and (path == "." or path.startswith("./")):

@@ -31,6 +31,8 @@ class TarRules:
     """Base-256 numbers and long link texts (`K`) are honoured; apk knows neither."""
     pax_size: bool = False
     """A PAX `size` may differ from the header's; apk ignores it."""
+    labels: bool = False
+    """Names are labels that are never used as paths: only their length and control characters are checked."""
     link_prefix: bool = False
     """Hard link targets may start with `./` or `/` (taken off)."""
 
@@ -41,3 +43,5 @@ COMPAT = TarRules("compat", tolerant=True, dot_prefix=True, gnu=True, pax_size=T
 """Inspection only."""
 FOREIGN = TarRules("foreign", dot_prefix=True, gnu=True, pax_size=True, link_prefix=True)
 """Archives of others, such as Debian packages and image layers: GNU and PAX in full, and no less careful with names."""
+LABELS = TarRules("labels", labels=True)
+"""Archives whose names are keys, such as `scripts.tar`, where Base64 may put `//` into them."""
