@@ -8,16 +8,21 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import PurePath
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from apkiln.core.digest import Digest
-from apkiln.core.errors import UsageError
+from apkiln.core.errors import UnavailableError, UsageError
+from apkiln.core.origin import Origin
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
-from apkiln.formats.oci.layout import File
+from apkiln.formats.oci.layout import File, docker_files, oci_files
+from apkiln.formats.oci.reference import Reference
 from apkiln.image.assembling import StoredLayer, find_damage, tar_chunks, write_layer
-from apkiln.system.files import Files, OutputTree
+from apkiln.system.files import FileReader, Files, OutputTree, exists_already
 from apkiln.system.store import Store
+
+if TYPE_CHECKING:
+    from apkiln.image.building import BuiltImage
 
 
 class OutputKind(Enum):
@@ -51,6 +56,52 @@ def parse_output(text: str) -> OutputTarget:
 def default_output(path: str) -> OutputTarget:
     """What a plain path means: `*.tar` is a docker archive, everything else a directory in OCI layout."""
     return OutputTarget(OutputKind.DOCKER if path.endswith(".tar") else OutputKind.OCI_DIRECTORY, path)
+
+
+def check_target(files: FileReader, target: OutputTarget, place: PurePath) -> None:
+    """Refuse early what publishing would refuse at the end.
+
+    Raises ConflictError (`output-exists`) and UnavailableError (`missing-directory`).
+    """
+    status = files.status(place)
+    empty = target.kind is OutputKind.OCI_DIRECTORY and status is not None and status.is_directory and not files.list(place)
+    if status is not None and not empty:
+        raise exists_already(place)
+    parent = files.status(place.parent)
+    if parent is None or not parent.is_directory:
+        message = f"there is no directory `{place.parent}`"
+        raise UnavailableError(message, reason="missing-directory", origin=Origin(source=str(place)))
+
+
+def write_image(
+    files: Files,
+    store: Store,
+    built: BuiltImage,
+    target: OutputTarget,
+    place: PurePath,
+    reference: Reference,
+    *,
+    suffix: bool = True,
+) -> None:
+    """Publish a built image in the form that was asked for.
+
+    Raises ConflictError (`output-exists`), UsageError (`one-architecture`: a root file system is of one), VerificationError
+    (`cache-entry-damaged`); in each case nothing new is there.
+    """
+    blobs = Blobs(store, built.layers())
+    if target.kind is OutputKind.OCI_DIRECTORY:
+        write_directory(files, place, oci_files(built.images, built.index, reference), blobs)
+    elif target.kind is OutputKind.OCI_ARCHIVE:
+        nested = len(built.images) > 1
+        write_archive(files, place, oci_files(built.images, built.index, reference, nested=nested), blobs)
+    elif target.kind is OutputKind.DOCKER:
+        write_archive(files, place, docker_files(built.images, reference, suffix=suffix), blobs)
+    else:
+        layers = tuple(built.layers())
+        if len(layers) != 1:
+            hint = "choose one with `--arch`"
+            raise UsageError("a root file system is of one architecture", reason="one-architecture", hint=hint)
+        write_root_file_system(files, place, store, layers[0])
 
 
 class Blobs:
