@@ -15,7 +15,7 @@ from apkiln.formats.deb.version import sort_key
 _NAME = re.compile(rb"^Package: *(\S+)", re.MULTILINE)
 _PROVIDES = re.compile(rb"^Provides: *(.+(?:\n[ \t].+)*)", re.MULTILINE)
 _PROVIDED_NAME = re.compile(rb"\s*([a-z0-9][a-z0-9+.-]*)")
-_PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -88,15 +88,15 @@ def prune_installer(
     snapshot: Snapshot,
     names: tuple[str, ...],
     full: Closure,
-    facts_of: Callable[[Closure], Mapping[str, PackageFacts]],
+    facts: Mapping[str, PackageFacts],
     acknowledged: tuple[Acknowledgement, ...] = ACKNOWLEDGED,
 ) -> Pruned:
     """Leave out every package of the list for which the proof holds over all that remains.
 
     Begins with all candidates left out; one with evidence against it comes back, with all it needs, and the rest is looked
-    at again, until nothing changes.  `names` themselves are never left out.  Cost: one look at all facts per round.
+    at again, until nothing changes.  `names` themselves are never left out.  `facts`: of every package of `full`.  Cost: one
+    look at all facts per round.
     """
-    facts = facts_of(full)
     candidates = frozenset(package.name for package in full.packages) & INSTALLER_ONLY - frozenset(names)
     refused: dict[str, list[Evidence]] = {}
     while True:

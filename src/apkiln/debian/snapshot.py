@@ -36,6 +36,8 @@ class SuiteList:
     """The uncompressed list."""
     source: str
     """For messages: URI without credentials, and suite."""
+    release: int = 0
+    """Number of its release in the archive, for downloads."""
 
 
 def wanted_index(release: Release, component: str, architecture: str, origin: Origin) -> IndexFile:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import NamedTuple, Protocol
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnavailableError, VerificationError
 from apkiln.core.origin import Origin
+from apkiln.formats.deb import writer
+from apkiln.formats.deb.deb822 import Stanza
+from apkiln.formats.deb.package import DebReader
 from apkiln.system.store import Store
 
 
@@ -78,6 +82,26 @@ class MemoryArchive:
         self._store = store
         self.downloads = 0
 
+    @classmethod
+    def of_packages(
+        cls, suites: Mapping[str, Sequence[bytes]], store: Store, *, architecture: str, date: int, valid_until: int = 0
+    ) -> MemoryArchive:
+        """An archive of made-up suites (component `main`) from `.deb` files: lists and releases are written to match."""
+        releases: list[SignedRelease] = []
+        lists: dict[tuple[int, str], bytes] = {}
+        files: dict[tuple[int, str], bytes] = {}
+        for number, (suite, packages) in enumerate(suites.items()):
+            stanzas: list[Stanza] = []
+            for package in packages:
+                path = f"pool/{hashlib.sha256(package).hexdigest()[:16]}.deb"
+                files[number, path] = package
+                stanzas.append(writer.package_stanza(DebReader(BytesIO(package)).control().fields, package, path))
+            lists[number, "main"] = writer.write_package_list(stanzas)
+            named = ((f"main/binary-{architecture}/Packages", lists[number, "main"]),)
+            body = writer.write_release(suite, named, date=date, valid_until=valid_until)
+            releases.append(SignedRelease(suite, ("main",), body, body, ("0" * 40,), True, f"memory: {suite}"))
+        return cls(releases, lists, files, store)
+
     def releases(self) -> tuple[SignedRelease, ...]:
         for release in self._releases:
             if not release.signed_by:
@@ -98,9 +122,9 @@ class MemoryArchive:
             if data is None:
                 raise download_failed(file, "not in the archive")
             check_file(file, len(data), hashlib.sha256(data).hexdigest())
-            with self._store.writer() as writer:
-                writer.write(data)
-                writer.commit()
+            with self._store.writer() as blob:
+                blob.write(data)
+                blob.commit()
             self.downloads += 1
 
 

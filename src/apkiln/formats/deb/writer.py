@@ -75,20 +75,14 @@ def write_package_list(stanzas: Iterable[Stanza]) -> bytes:
 
 
 def write_release(
-    suite: str,
-    lists: Iterable[tuple[str, bytes]],
-    *,
-    date: int,
-    origin: str = "Debian",
-    valid_until: int = 0,
-    components: str = "main",
+    suite: str, lists: Iterable[tuple[str, bytes]], *, date: int, origin: str = "Debian", valid_until: int = 0
 ) -> bytes:
-    """The body of a release file over `lists`, (path, content) each."""
+    """The body of a release file over `lists`, (path, content) each; times in Unix seconds, 0 = not stated."""
     rows = "".join(f"\n{hashlib.sha256(content).hexdigest()} {len(content)} {path}" for path, content in lists)
     fields = [("Origin", origin), ("Label", origin), ("Suite", suite), ("Codename", suite), ("Date", _date(date))]
     if valid_until:
         fields.append(("Valid-Until", _date(valid_until)))
-    return write_stanza(Stanza((*fields, ("Components", components), ("SHA256", rows))))
+    return write_stanza(Stanza((*fields, ("Components", "main"), ("SHA256", rows))))
 
 
 def _date(seconds: int) -> str:

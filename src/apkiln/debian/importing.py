@@ -1,0 +1,160 @@
+"""Importing: from names to converted packages in the store.  This module orders the effects; the others decide."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from apkiln.core import canonical_json
+from apkiln.core.arch import Arch
+from apkiln.core.digest import Digest
+from apkiln.core.errors import UsageError, VerificationError
+from apkiln.core.origin import Origin
+from apkiln.debian import layout
+from apkiln.debian.binaries import BinaryPackage
+from apkiln.debian.closure import resolve_closure
+from apkiln.debian.conversion import CONVERTER_VERSION
+from apkiln.debian.converting import ImportAccess, all_facts, convert_all
+from apkiln.debian.facts import FACTS_VERSION
+from apkiln.debian.ledger import Ledger, LedgerRow
+from apkiln.debian.lock import ImportedPackage, ImportRecord, lock_document, write_ledger
+from apkiln.debian.mapping import Mapper
+from apkiln.debian.planning import closure_notes, layout_plan, package_plans
+from apkiln.debian.pruning import RULES_VERSION, Pruned, prune_installer
+from apkiln.debian.snapshot import Snapshot, SuiteList
+from apkiln.debian.verified_lists import verified_lists
+from apkiln.system.package_archive import WantedFile
+from apkiln.system.store import Store
+
+PRUNE_MODES = ("none", "installer")
+_IMPORTS_TABLE = "deb-imports"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What is to be imported."""
+
+    names: tuple[str, ...]
+    arch: Arch
+    prune: str = "none"
+    """One of `PRUNE_MODES`."""
+    origins: tuple[str, ...] = ()
+    """Accepted values of a release's `Origin`; empty = any (sources were named by the user)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What came of it.  Every package's bytes are a blob of the store."""
+
+    packages: tuple[ImportedPackage, ...]
+    ledger: tuple[LedgerRow, ...]
+    """All rows, to be kept before the packages are published."""
+    lock: bytes
+    """The import lock (`lock_document`)."""
+    notes: tuple[str, ...]
+    """For the user: one line each."""
+
+
+def import_packages(request: ImportRequest, rows: tuple[LedgerRow, ...], access: ImportAccess) -> ImportResult:
+    """Import the closure of names: verified lists, choices, pruning, conversion.
+
+    `rows`: the ledger of the repository the packages are for.  The same lists, request and ledger give the same result, and
+    repeating it with the ledger it gave changes nothing.  Raises UsageError (`unknown-prune-mode`), VerificationError
+    (`chain-signature`, `chain-hash`, `snapshot-expired`, `deb-md5`), UnavailableError, UnsatisfiableError, InputError and
+    ConflictError as the steps do; faults of several packages come together.
+    """
+    if request.prune not in PRUNE_MODES:
+        message = f"`{request.prune}` is no way to prune"
+        raise UsageError(message, reason="unknown-prune-mode", hint=f"one of {', '.join(PRUNE_MODES)}")
+    lists = verified_lists(access.archive, request.arch.debian, request.origins, access.now, access.reporter)
+    key = _import_key(request, lists, rows, access.codec.name)
+    known = _recall(key, access.store)
+    if known is not None:
+        return known
+    result = _import(request, Snapshot(lists, request.arch.debian), rows, access)
+    # The ledger has grown, but the answer to the same question is now settled: keep it under both.
+    _remember((key, _import_key(request, lists, result.ledger, access.codec.name)), result, access.store)
+    return result
+
+
+def _import(request: ImportRequest, snapshot: Snapshot, rows: tuple[LedgerRow, ...], access: ImportAccess) -> ImportResult:
+    names = _roots(request, snapshot)
+    full = resolve_closure(snapshot, names)
+    source = snapshot.candidate(layout.LAYOUT_SOURCE)
+    sources = [source] if source is not None else []
+    _download([*full.packages, *sources], access)
+    facts = all_facts(full.packages, access)
+    pruned = prune_installer(snapshot, names, full, facts) if request.prune == "installer" else Pruned(full, ())
+    kept = {package.name: facts[package.name] for package in pruned.closure.packages}
+    ledger = Ledger(rows)
+    mapper = Mapper(snapshot, ledger, facts)
+    mapper.seed([*pruned.closure.packages, *sources])
+    plans, notes = package_plans(pruned.closure, mapper, kept)
+    plans.append(layout_plan(request.arch, source, ledger, snapshot))
+    packages = convert_all(plans, {package.name: package for package in pruned.closure.packages}, source, kept, access)
+    notes += closure_notes(pruned, kept)
+    record = ImportRecord(
+        names=request.names,
+        architecture=request.arch.apk,
+        prune=request.prune,
+        converter=CONVERTER_VERSION,
+        lists=snapshot.lists,
+        packages=packages,
+        choices=pruned.closure.choices,
+        decisions=pruned.decisions,
+        notes=tuple(notes),
+    )
+    return ImportResult(packages, ledger.rows(), lock_document(record), tuple(notes))
+
+
+def _roots(request: ImportRequest, snapshot: Snapshot) -> tuple[str, ...]:
+    """The names asked for and the package that says which distribution it is, where the suite has one (§10)."""
+    identity = (layout.IDENTITY,) if snapshot.candidate(layout.IDENTITY) is not None else ()
+    return tuple(dict.fromkeys((*request.names, *identity)))
+
+
+def _download(packages: Iterable[BinaryPackage], access: ImportAccess) -> None:
+    wanted = [_wanted(package) for package in packages]
+    total = sum(file.size for file in wanted)
+    access.reporter.start("download packages", total, "bytes")
+    access.archive.download(wanted)
+    access.reporter.advance("download packages", total)
+    access.reporter.finish("download packages")
+
+
+def _wanted(package: BinaryPackage) -> WantedFile:
+    if not package.sha256 or not package.filename:
+        raise VerificationError("the list names no file and digest", reason="chain-hash", origin=Origin(package=package.name))
+    return WantedFile(package.archive, package.filename, package.size, package.sha256)
+
+
+def _import_key(request: ImportRequest, lists: tuple[SuiteList, ...], rows: tuple[LedgerRow, ...], codec: str) -> str:
+    value = {
+        "names": request.names,
+        "arch": request.arch.apk,
+        "prune": request.prune,
+        "lists": [(item.suite, item.component, item.release_sha256, item.list_sha256) for item in lists],
+        "ledger": hashlib.sha256(write_ledger(rows)).hexdigest(),
+        "versions": [CONVERTER_VERSION, FACTS_VERSION, RULES_VERSION, layout.LAYOUT_REVISION, codec],
+    }
+    return hashlib.sha256(canonical_json.encode(value)).hexdigest()
+
+
+def _recall(key: str, store: Store) -> ImportResult | None:
+    """A result of an earlier run, when all its packages are still in the store."""
+    import msgspec
+
+    stored = store.get(_IMPORTS_TABLE, key)
+    if stored is None:
+        return None
+    result = msgspec.msgpack.decode(stored, type=ImportResult)
+    whole = all(store.size(Digest.sha256(bytes.fromhex(package.sha256))) == package.size for package in result.packages)
+    return result if whole else None
+
+
+def _remember(keys: Iterable[str], result: ImportResult, store: Store) -> None:
+    import msgspec
+
+    for key in keys:
+        store.put(_IMPORTS_TABLE, key, msgspec.msgpack.encode(result))

@@ -1,0 +1,128 @@
+"""The import lock and the ledger as files: what was imported from what, and every choice (spec debian.md §2, §4.4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from apkiln.core import canonical_json
+from apkiln.core.errors import FormatError
+from apkiln.core.origin import Origin
+from apkiln.debian.closure import Choice
+from apkiln.debian.ledger import LedgerRow
+from apkiln.debian.pruning import RULES_VERSION, PruneDecision
+from apkiln.debian.scripts import ScriptReport
+from apkiln.debian.snapshot import SuiteList
+
+VERSION = 1
+_LEDGER_FIELDS = ("name", "version", "kind", "label", "revision", "lead")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPackage:
+    """One converted package."""
+
+    name: str
+    version: str
+    """apk version."""
+    arch: str
+    sha256: str
+    """Of the `.apk`, unsigned, 64 hex digits."""
+    size: int
+    deb_version: str
+    """Empty for the generated layout."""
+    deb_sha256: str
+    source: str
+    source_version: str
+    scripts: tuple[ScriptReport, ...]
+    """Maintainer scripts that were left out."""
+    privileged: tuple[str, ...]
+    """Paths with setuid or setgid, or of another owner than root."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRecord:
+    """Everything the lock says."""
+
+    names: tuple[str, ...]
+    architecture: str
+    prune: str
+    converter: int
+    lists: tuple[SuiteList, ...]
+    packages: tuple[ImportedPackage, ...]
+    choices: tuple[Choice, ...]
+    decisions: tuple[PruneDecision, ...]
+    notes: tuple[str, ...]
+
+
+def lock_document(record: ImportRecord) -> bytes:
+    """The lock as JSON, one byte form for one record."""
+    return canonical_json.encode_pretty(
+        {
+            "version": VERSION,
+            "names": list(record.names),
+            "architecture": record.architecture,
+            "prune": record.prune,
+            "converter": record.converter,
+            "suites": [
+                {
+                    "suite": item.suite,
+                    "component": item.component,
+                    "release_sha256": item.release_sha256,
+                    "release_date": item.release_date,
+                    "signed_by": list(item.signed_by),
+                    "list_sha256": item.list_sha256,
+                }
+                for item in record.lists
+            ],
+            "packages": [asdict(item) for item in record.packages],
+            "choices": [_choice(item) for item in record.choices if _is_choice(item)],
+            "pruning": {"rules": RULES_VERSION, "decisions": [asdict(item) for item in record.decisions]},
+            "notes": list(record.notes),
+        }
+    )
+
+
+def _is_choice(choice: Choice) -> bool:
+    """Whether there was something to choose: several alternatives, or a virtual name."""
+    return choice.reason != "only" or choice.provider != choice.relation.name
+
+
+def _choice(choice: Choice) -> dict[str, str]:
+    return {
+        "package": choice.package,
+        "group": choice.group,
+        "choice": str(choice.relation),
+        "provider": choice.provider,
+        "reason": choice.reason,
+    }
+
+
+def write_ledger(rows: Iterable[LedgerRow]) -> bytes:
+    """Canonical JSON lines, one row each."""
+    return b"".join(canonical_json.encode(dict(zip(_LEDGER_FIELDS, row, strict=True))) + b"\n" for row in rows)
+
+
+def read_ledger(data: bytes, source: str) -> tuple[LedgerRow, ...]:
+    """Rows of a ledger file.  Raises FormatError (`ledger-syntax`) with line."""
+    rows: list[LedgerRow] = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line:
+            continue
+        try:
+            rows.append(_row(json.loads(line)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise FormatError("not a row of a version ledger", reason="ledger-syntax", origin=Origin(source, number)) from error
+    return tuple(rows)
+
+
+def _row(value: Any) -> LedgerRow:
+    if set(value) != set(_LEDGER_FIELDS):
+        raise ValueError("fields")
+    row = LedgerRow(**value)
+    texts, numbers = row[:4], row[4:]
+    if not all(type(item) is str for item in texts) or not all(type(item) is int for item in numbers):
+        raise TypeError("types")
+    return row

@@ -1,0 +1,54 @@
+"""Which of the machine's sources make the suite that is asked for (spec debian.md §11; platform.md §5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from apkiln.core.errors import UnavailableError, UsageError
+from apkiln.formats.deb.sources import Source
+
+ORIGINS = ("Debian", "Ubuntu")
+"""Values of a release's `Origin` that count when the sources are the machine's own."""
+UPDATES = ("", "-updates", "-security", "/updates")
+"""What follows the base name in the suites that belong together; backports and proposed updates do not."""
+
+
+def select_sources(sources: Sequence[Source], suite: str) -> tuple[Source, ...]:
+    """The base suite and its updates, in the order of the sources.
+
+    `suite`: a base name such as `bookworm`; empty = the one the sources have.  A suite that is not configured is looked for
+    where the configured one lies: the same archives with the other name.  Raises UsageError (`ambiguous-suite`),
+    UnavailableError (`no-archive`).
+    """
+    usable = [source for source in sources if source.components and _ending(source.suite) is not None]
+    bases = list(dict.fromkeys(_base(source.suite) for source in usable))
+    if not bases:
+        raise UnavailableError(
+            "no source of the distribution itself is configured",
+            reason="no-archive",
+            hint="name a source list with `--sources FILE` and its keyring with `--keyring FILE`",
+        )
+    if not suite and len(bases) > 1:
+        raise UsageError(
+            f"several suites are configured: {', '.join(bases)}", reason="ambiguous-suite", hint="choose one with `--suite`"
+        )
+    wanted = suite or bases[0]
+    if wanted in bases:
+        return tuple(source for source in usable if _base(source.suite) == wanted)
+    first = bases[0]
+    return tuple(
+        replace(source, suite=f"{wanted}{_ending(source.suite) or ''}") for source in usable if _base(source.suite) == first
+    )
+
+
+def _ending(suite: str) -> str | None:
+    """The known ending of a suite's name, None for suites that are no part of a release (backports, experimental lines)."""
+    for ending in UPDATES[1:]:
+        if suite.endswith(ending) and len(suite) > len(ending):
+            return ending
+    return "" if "-" not in suite and "/" not in suite else None
+
+
+def _base(suite: str) -> str:
+    return suite.removesuffix(_ending(suite) or "")
