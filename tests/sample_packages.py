@@ -11,7 +11,7 @@ from apkiln.formats.apk import pkginfo
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.apk.index import write_index
 from apkiln.formats.apk.keys import Keyring, parse_public_key
-from apkiln.formats.apk.package import CHECKSUM
+from apkiln.formats.apk.payload import CHECKSUM
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.signing import signature_section, signatures_of
 from apkiln.formats.archive.entry import Entry, EntryType
