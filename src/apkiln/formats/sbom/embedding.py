@@ -28,10 +28,13 @@ class Gathering:
     licences: dict[str, str] = field(default_factory=dict)
     installed: dict[tuple[str, str], str] = field(default_factory=dict)
     """Name and version of each installed package to the identifier that is kept for it."""
+    reserved: set[str] = field(default_factory=set)
+    """Those identifiers."""
 
     def reserve(self, own: Component) -> None:
         """Keep the identifier of an installed package for it."""
         self.installed[own.name, own.version] = own.id
+        self.reserved.add(own.id)
 
     def add_installed(self, own: Component) -> None:
         """Add an installed package that was reserved."""
@@ -41,7 +44,7 @@ class Gathering:
     def add(self, component: Component) -> str:
         """Add a component; the identifier it has now, which differs when another content already has its own."""
         held = self.components.get(component.id)
-        if (held is not None and held != component) or component.id in self.installed.values():
+        if (held is not None and held != component) or component.id in self.reserved:
             component = component._replace(id=renamed(component.id, component))
         self.components[component.id] = component
         return component.id
