@@ -17,6 +17,8 @@ from apkiln.repository.layout import NOARCH, package_file
 
 Listing = Mapping[str, Sequence[IndexRecord]]
 """Architecture → records of its index."""
+_Conflicts = dict[str, ConflictError]
+"""One for each `name-version`."""
 
 
 class CheckedPackage(NamedTuple):
@@ -81,8 +83,11 @@ def plan_addition(
     placed = [(arch, package) for package in packages for arch in _homes(package, architectures)]
     placed += [(arch, package) for package in spread for arch in new_architectures]
     listing = {arch: list(current.get(arch, ())) for arch in architectures}
-    added = [(arch, record) for arch, package in placed if (record := _join(listing[arch], arch, package, faults)) is not None]
-    copies = _copies(placed, faults)
+    conflicts: _Conflicts = {}
+    added = [(arch, record) for arch, package in placed if (record := _join(listing[arch], arch, package, conflicts)) is not None]
+    copies = _copies(placed, conflicts)
+    for conflict in conflicts.values():
+        faults.add(conflict)
     faults.raise_if_any()
     changed = sorted({arch for arch, _ in added} | set(new_architectures))
     return Addition(
@@ -108,7 +113,7 @@ def _homes(package: CheckedPackage, architectures: Sequence[str]) -> Sequence[st
     return architectures if own == NOARCH else (own,)
 
 
-def _join(records: list[IndexRecord], arch: str, package: CheckedPackage, faults: FaultCollector) -> IndexRecord | None:
+def _join(records: list[IndexRecord], arch: str, package: CheckedPackage, conflicts: _Conflicts) -> IndexRecord | None:
     """Append the package's record; None when it is there already or must be refused."""
     record = listed_record(package, arch)
     listed = next((item for item in records if item[:2] == record[:2]), None)
@@ -116,17 +121,20 @@ def _join(records: list[IndexRecord], arch: str, package: CheckedPackage, faults
         records.append(record)
         return record
     if (listed.identity, listed.size) != (record.identity, record.size):
-        faults.add(_exists(package, arch))
+        _conflict(package, arch, conflicts)
     return None
 
 
-def _exists(package: CheckedPackage, arch: str) -> ConflictError:
+def _conflict(package: CheckedPackage, arch: str, conflicts: _Conflicts) -> None:
     name = package.contents.info.name_version
-    return ConflictError(
-        f"`{name}` for {arch} is published with other content",
-        reason="version-exists",
-        origin=Origin(source=str(package.path), package=name),
-        hint="raise its release number: a published version keeps its bytes for ever",
+    conflicts.setdefault(
+        name,
+        ConflictError(
+            f"`{name}` for {arch} is published with other content",
+            reason="version-exists",
+            origin=Origin(source=str(package.path), package=name),
+            hint="raise its release number: a published version keeps its bytes for ever",
+        ),
     )
 
 
@@ -146,15 +154,14 @@ def _no_architecture(package: CheckedPackage) -> UsageError:
     )
 
 
-def _copies(placed: Iterable[tuple[str, CheckedPackage]], faults: FaultCollector) -> tuple[Copy, ...]:
+def _copies(placed: Iterable[tuple[str, CheckedPackage]], conflicts: _Conflicts) -> tuple[Copy, ...]:
     places: dict[tuple[str, str], Copy] = {}
     for arch, package in placed:
         for home in (NOARCH, arch) if package.contents.info.arch == NOARCH else (arch,):
             copy = Copy(package, home)
             other = places.setdefault((home, copy.name), copy)
-            # With another identity the conflict is told by `_join`; this is one package signed in two ways.
-            if other.package.digest != package.digest and other.package.contents.identity == package.contents.identity:
-                faults.add(_exists(package, home))
+            if other.package.digest != package.digest:
+                _conflict(package, home, conflicts)
     return tuple(places[key] for key in sorted(places))
 
 

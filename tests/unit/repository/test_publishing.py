@@ -331,9 +331,8 @@ def test_a_key_name_is_checked_and_never_overwritten(place: Place) -> None:
 
 def test_one_package_signed_in_two_ways_is_one_conflict(place: Place) -> None:
     signed = place.write("incoming/signed.apk", sample_package("b", signer=PAIR.signer).data)
-    assert (
-        reason(lambda: add_packages(place.home / "repo", [*place.incoming([B]), signed], [], Workshop(place.files)))
-        == "version-exists"
-    )
+    both = [*place.incoming([B]), signed]
+    workshop = Workshop(place.files)
+    assert reason(lambda: add_packages(place.home / "repo", both, [], workshop)) == "version-exists"
     place.add(B)
-    assert reason(lambda: add_packages(place.home / "repo", [signed], [], Workshop(place.files))) == "version-exists"
+    assert reason(lambda: add_packages(place.home / "repo", [signed], [], workshop)) == "version-exists"
