@@ -26,6 +26,17 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         raise UsageError(message, reason="bad-arguments", hint=f"see `{self.prog} --help`")
 
+    def with_switches(self, words: list[str]) -> list[str]:
+        """`--flag=true` and `--flag=false`, as apko's users write them, for flags that have a `--no-` form."""
+        return [self._switch(word) for word in words]
+
+    def _switch(self, word: str) -> str:
+        flag, _, value = word.partition("=")
+        action = self._option_string_actions.get(flag)
+        if not isinstance(action, argparse.BooleanOptionalAction) or value not in ("true", "false"):
+            return word
+        return flag if value == "true" else f"--no-{flag.removeprefix('--')}"
+
 
 def dispatch(words: list[str]) -> int:
     """Run the command named by `words`; never raises."""
@@ -88,7 +99,8 @@ def _run(words: list[str]) -> int:
         raise UsageError(f"unknown command `{noun} {words[1]}`", reason="unknown-command", hint=_nearest(words[1], list(verbs)))
     module = import_module(f"apkiln.cli.{verbs[words[1]][0]}")
     parser = command_parser(noun, words[1], module)
-    arguments = parser.parse_args(_before_double_dash(words[2:]) if getattr(module, "TAKES_COMMAND", False) else words[2:])
+    given = _before_double_dash(words[2:]) if getattr(module, "TAKES_COMMAND", False) else words[2:]
+    arguments = parser.parse_args(parser.with_switches(given))
     arguments.command = tuple(words[2 + len(_before_double_dash(words[2:])) + 1 :])
     context = _context(arguments)
     code: int = module.run(arguments, context)
@@ -96,7 +108,7 @@ def _run(words: list[str]) -> int:
     return code
 
 
-def command_parser(noun: str, verb: str, module: ModuleType) -> argparse.ArgumentParser:
+def command_parser(noun: str, verb: str, module: ModuleType) -> _Parser:
     """The parser of one command: its own arguments and the ones every command has."""
     parser = _Parser(
         prog=f"apkiln {noun} {verb}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from apkiln.cli.resolve_arguments import add_resolve_arguments, resolve_definition, switch
+from apkiln.cli.resolve_arguments import add_resolve_arguments, resolve_definition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--output", metavar="type=KIND,dest=PATH", help="`oci-dir`, `oci-archive`, `docker` or `rootfs`")
     group.add_argument("--no-arch-suffix", action="store_true", help="docker archives of several architectures: one tag")
-    group.add_argument("--sbom", type=switch, nargs="?", const=True, default=True, help="`--sbom=false` writes none")
+    group.add_argument("--sbom", action=argparse.BooleanOptionalAction, default=True, help="write bills of materials")
     group.add_argument("--sbom-path", metavar="DIR", help="where bills of materials go (default: beside the image)")
     group.add_argument("--sbom-formats", metavar="LIST", default="", help="`spdx`, `cyclonedx` (default: spdx)")
-    group.add_argument("--vcs", type=switch, nargs="?", const=True, default=True, help="`--vcs=false`: no source annotations")
+    group.add_argument("--vcs", action=argparse.BooleanOptionalAction, default=True, help="name source and revision")
     files = parser.add_argument_group("files")
     files.add_argument("--strict-origin", action="store_true", help="packages of one origin may not overwrite each other")
     files.add_argument("--no-identical", action="store_true", help="equal files of two packages are a conflict too")

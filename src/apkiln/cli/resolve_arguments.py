@@ -38,19 +38,13 @@ def add_resolve_arguments(parser: argparse.ArgumentParser) -> None:
     """`CONFIG`, the flags that add to it, and those that decide about packages."""
     add_definition_arguments(parser)
     group = parser.add_argument_group("packages")
-    group.add_argument("--ignore-signatures", type=switch, nargs="?", const=True, default=False, help="take unsigned indexes")
+    group.add_argument(
+        "--ignore-signatures", action=argparse.BooleanOptionalAction, default=False, help="take unsigned indexes"
+    )
     group.add_argument("--build-date", metavar="TIME", default="", help="RFC 3339; dates what no package dates")
     limits = parser.add_argument_group("limits, in bytes or with K, M, G; 0 = default, -1 = none")
     for flag, _, what in _LIMITS:
         limits.add_argument(flag, metavar="SIZE", default="0", help=what)
-
-
-def switch(text: str) -> bool:
-    """`--flag`, `--flag=true`, `--flag=false`."""
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"`{text}` is neither `true` nor `false`")
-    return values[text.lower()]
 
 
 def resolve_definition(arguments: argparse.Namespace, context: Context) -> Resolved:

@@ -125,8 +125,15 @@ def _build(
     names = tuple(sorted(segment.files.name_version for segment in segments))
     layers = (BuiltLayer(layer, names),)
     image = _image(configuration, plan.arch, layers, plan.epoch, completed.user, options.vcs_url)
-    notices = (*map(str, tree_plan.notices), *scripts, *completed.notices)
+    notices = (*map(str, tree_plan.notices), *scripts, *completed.notices, *_layering_notices(configuration))
     return BuiltArchitecture(plan.arch, image, layers, segments, completed, notices)
+
+
+def _layering_notices(configuration: ImageConfiguration) -> tuple[str, ...]:
+    layering = configuration.layering
+    if layering is None or layering.strategy in ("", "single"):
+        return ()
+    return (f"the image has one layer: the strategy `{layering.strategy}` is not followed yet",)
 
 
 class _Threads:

@@ -60,8 +60,8 @@ class Resolution:
 def resolve(configuration: ImageConfiguration, checksum: str, options: ResolveOptions, access: Access) -> Resolution:
     """Decide which packages make the image, on all its architectures.
 
-    Raises ConfigurationError (`no-packages`, `no-repositories`), UnsatisfiableError (also `architectures-differ`), and
-    whatever loading keys and indexes raises.
+    Raises ConfigurationError (`no-packages`, `no-repositories`, `unsupported-format`, `unsupported-base-image`),
+    UnsatisfiableError (also `architectures-differ`), and whatever loading keys and indexes raises.
     """
     _check(configuration)
     contents = configuration.contents
@@ -106,6 +106,11 @@ def _check(configuration: ImageConfiguration) -> None:
         raise ConfigurationError("the definition asks for no package", reason="no-packages")
     if not contents.repositories and not contents.build_repositories:
         raise ConfigurationError("the definition names no repository to solve against", reason="no-repositories")
+    if configuration.format not in ("", "tar"):
+        raise ConfigurationError(f"images of format `{configuration.format}` cannot be built", reason="unsupported-format")
+    if contents.baseimage is not None:
+        message = "images upon a base image cannot be built yet"
+        raise ConfigurationError(message, reason="unsupported-base-image", origin=contents.baseimage.origin)
 
 
 def _solve(
