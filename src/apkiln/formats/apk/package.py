@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 from apkiln.core.errors import ApkilnError, VerificationError
@@ -20,7 +21,7 @@ from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.formats.archive.structure import Structure
 from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.archive.tar_rules import Report
-from apkiln.formats.gzip import GzipMembers
+from apkiln.formats.gzip import GzipMembers, Hasher
 
 
 class ContentSink(Protocol):
@@ -36,6 +37,16 @@ class ContentSink(Protocol):
     def content(self, chunk: bytes) -> None: ...
 
 
+class ContentReceiver(Protocol):
+    """The same for those who would rather pull, such as writers of directory trees.
+
+    `add` is called for every path in archive order; `content` gives the chunks of a FILE and nothing otherwise, and may be
+    left unread.  Nothing is verified before `read_package` returns.
+    """
+
+    def add(self, entry: Entry, content: Iterator[bytes]) -> None: ...
+
+
 def read_package(
     stream: BinaryIO,
     limits: Limits = DEFAULT_LIMITS,
@@ -43,11 +54,15 @@ def read_package(
     sink: ContentSink | None = None,
     expected: IndexRecord | None = None,
     keyring: Keyring | None = None,
+    *,
+    allow_sha1: bool = True,
+    receiver: ContentReceiver | None = None,
 ) -> PackageContents:
     """Read a whole package in one streaming pass, checking everything on the way.
 
     `expected`: the record of a verified index; identity, size, name, version, architecture and dependencies must agree with
-    it, and the identity is compared before any payload is looked at.  `keyring`: the package's own signature must verify.
+    it, and the identity is compared before any payload is looked at.  `keyring`: the package's own signature must verify;
+    without `allow_sha1` those of kind `RSA` do not count.  `sink`, `receiver`: who gets the payload.
 
     FormatError: reasons of `control.control_section`, `TarReader`, `Structure`, `PackagePolicy.refusal`, and `data-dot-name`,
     `data-missing`, `file-hash-missing`, `gzip-trailing-bytes`.  VerificationError: `data-hash-mismatch`,
@@ -59,8 +74,10 @@ def read_package(
     control = control_section(members, limits, policy)
     try:
         check_control(control, expected)
-        signed_by = signature.verify(control.signatures, control.raw, keyring) if keyring is not None else ""
-        data = _DataSection(members, limits, policy, sink)
+        signed_by = ""
+        if keyring is not None:
+            signed_by = signature.verify(control.signatures, control.raw, keyring, allow_sha1=allow_sha1)
+        data = _DataSection(members, limits, policy, receiver or (_Pushing(sink) if sink is not None else None))
         entries = data.read(control)
         members.require_end()
         check_size(members.position, expected)
@@ -91,13 +108,25 @@ def _meta_report(control: ControlSection, entries: tuple[ContentEntry, ...]) -> 
     return (Report("size-zero", message, "control", ".PKGINFO", 0),)
 
 
+class _Pushing:
+    """A sink as a receiver."""
+
+    def __init__(self, sink: ContentSink) -> None:
+        self._sink = sink
+
+    def add(self, entry: Entry, content: Iterator[bytes]) -> None:
+        self._sink.entry(entry)
+        for chunk in content:
+            self._sink.content(chunk)
+
+
 class _DataSection:
     """The walk over the payload."""
 
-    def __init__(self, members: GzipMembers, limits: Limits, policy: PackagePolicy, sink: ContentSink | None) -> None:
+    def __init__(self, members: GzipMembers, limits: Limits, policy: PackagePolicy, receiver: ContentReceiver | None) -> None:
         self._members = members
         self._policy = policy
-        self._sink = sink
+        self._receiver = receiver
         self._raw = hashlib.sha256()
         self._structure = Structure()
         self._hashes: dict[str, bytes] = {}
@@ -122,25 +151,31 @@ class _DataSection:
         reason = self._structure.add(entry) or self._policy.refusal(entry)
         if reason:
             self._reader.soft(f"`{path}` breaks the rule `{reason}`", reason)
-        if self._sink is not None:
-            self._sink.entry(entry)
         if entry.type is EntryType.FILE:
             return self._file(entry)
+        if self._receiver is not None:
+            self._receiver.add(entry, iter(()))
         return self._linked(entry) if entry.target else ContentEntry(entry)
 
     def _file(self, entry: Entry) -> ContentEntry:
-        sha1, sha256, sink = hashlib.sha1(usedforsecurity=False), hashlib.sha256(), self._sink
-        for chunk in self._reader.content():
-            sha1.update(chunk)
-            sha256.update(chunk)
-            if sink is not None:
-                sink.content(chunk)
+        sha1, sha256 = hashlib.sha1(usedforsecurity=False), hashlib.sha256()
+        content = self._hashed(sha1, sha256)
+        if self._receiver is not None:
+            self._receiver.add(entry, content)
+        for _ in content:
+            pass
         digest = sha1.digest()
         self._hashes[entry.path] = digest
         stated = _stated_hash(entry)
         if stated != digest.hex():
             self._wrong_hash(stated, digest)
         return ContentEntry(entry, digest, sha256.digest())
+
+    def _hashed(self, *hashers: Hasher) -> Iterator[bytes]:
+        for chunk in self._reader.content():
+            for hasher in hashers:
+                hasher.update(chunk)
+            yield chunk
 
     def _linked(self, entry: Entry) -> ContentEntry:
         """A symlink's digest is that of its text; a hard link's that of its target.  Neither needs to be stated."""
