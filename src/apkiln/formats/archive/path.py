@@ -67,6 +67,15 @@ def join(base: str, path: str) -> str:
     return f"{base}{path}" if base.endswith("/") else f"{base}/{path}"
 
 
+def printable(text: str) -> str:
+    """`text` for messages and terminals: what is not printable is written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode() for letter in text
+    )
+
+
 def parent(path: str) -> str:
     """The path of the directory that holds `path`; "" is the root."""
     return path.rpartition("/")[0]

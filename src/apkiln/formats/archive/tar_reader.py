@@ -131,7 +131,7 @@ class TarReader:
     def fault(self, message: str, reason: str) -> FormatError:
         """A FormatError at the current entry."""
         place = "/".join(part for part in (self.section, self._path) if part)
-        return FormatError(message, reason=reason, origin=Origin(member=place, offset=self.header_offset))
+        return FormatError(message, reason=reason, origin=Origin(member=paths.printable(place), offset=self.header_offset))
 
     def report(self, message: str, reason: str) -> None:
         """Remember a broken rule of the current entry."""
