@@ -95,7 +95,8 @@ def _package_lines(contents: PackageContents, paths: bool) -> Iterator[str]:
             entry = item.entry
             arrow = f" -> {entry.target}" if entry.target else ""
             kind = entry.type.name.lower()
-            yield f"  {kind:9} {entry.mode:04o} {entry.uid}:{entry.gid} {entry.size:>9} /{printable(entry.path)}{printable(arrow)}"
+            owner = f"{entry.uid}:{entry.gid}"
+            yield f"  {kind:9} {entry.mode:04o} {owner} {entry.size:>9} /{printable(entry.path + arrow)}"
 
 
 def _package_value(name: str, contents: PackageContents) -> dict[str, Any]:
