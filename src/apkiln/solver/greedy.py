@@ -91,7 +91,6 @@ class GreedyRun:
             else:
                 candidate.allowed_tags |= tag
                 candidate.preferred_tags |= tag
-        self._touch(name)
 
     def _inherit(self, candidate: Candidate, requirer: Candidate) -> None:
         candidate.wish |= requirer.inherited_wish
@@ -234,17 +233,12 @@ class GreedyRun:
                     self._touch(other)
 
     def _apply_depends(self, candidate: Candidate, *, conflicts: bool) -> None:
-        """Apply the items of a package: the positive ones once, with the `!` ones when it is chosen."""
-        wanted = 2 if conflicts else 1
-        if candidate.applied >= wanted:
+        """Apply the items of a package: the positive ones when it is the last candidate, all (again) when it is chosen."""
+        if candidate.applied and not conflicts:
             return
-        before = candidate.applied
-        candidate.applied = wanted
+        candidate.applied = True
         for item in candidate.depends:
-            if item.conflict:
-                if conflicts:
-                    self._apply(item, candidate)
-            elif before == 0:
+            if conflicts or not item.conflict:
                 self._apply(item, candidate)
 
     # ---- decision

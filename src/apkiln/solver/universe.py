@@ -60,8 +60,8 @@ class Candidate:
         self.inherited_wish = 0
         self.allowed_tags = UNTAGGED
         self.preferred_tags = 0
-        self.applied = 0
-        """0: none, 1: the positive, 2: all items of `depends` are applied."""
+        self.applied = False
+        """The items of `depends` bind already."""
         self.triggered = False
         """All items of its install_if are met."""
         self.failed_install_if = False
