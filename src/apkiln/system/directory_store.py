@@ -128,6 +128,20 @@ class DirectoryStore:
             with faults_named(entry.path, "remove"), suppress(FileNotFoundError):
                 os.unlink(entry.path)
 
+    def damaged_rows(self) -> Iterator[tuple[str, str]]:
+        """(table, key) of every row whose checksum does not hold."""
+        for table in sorted(_directories(self.root / "tables")):
+            for entry in sorted(_entries(table), key=lambda entry: entry.name):
+                with suppress(FileNotFoundError):
+                    if unseal_row(table.name, entry.name, Path(entry.path).read_bytes()) is None:
+                        yield table.name, entry.name
+
+    def remove_row(self, table: str, key: str) -> None:
+        """Remove one row; no error when it is gone."""
+        path = self._row(table, key)
+        with faults_named(path, "remove"):
+            path.unlink(missing_ok=True)
+
     def remove_abandoned(self) -> int:
         """Remove temporary files whose writer is dead; their number.  Files of the last minute are left alone."""
         newest = self._clock.now() - _SETTLED_AFTER

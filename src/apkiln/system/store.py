@@ -114,7 +114,7 @@ def damaged(store: Store, digest: Digest, origin: Origin | None = None) -> Verif
         "a cache entry does not have the content its digest names",
         reason="cache-entry-damaged",
         origin=place,
-        hint="the entry was removed: run again to fetch it anew, or `apkiln cache clean` to begin with an empty cache",
+        hint="the entry was removed: run again to make it anew; `apkiln cache clean` checks all the others",
     )
 
 
