@@ -15,6 +15,12 @@ Package = tuple[str, str]
 """Name and version."""
 
 
+def bill_names(arch: str) -> tuple[str, ...]:
+    """Where builders leave the SBOM of an image, relative to a layout or to the directory of an archive."""
+    stems = (f"sbom-{arch}.spdx.json", f"sbom-{arch}.cdx.json")
+    return tuple(f"{directory}{stem}" for directory in ("", "sboms/") for stem in stems)
+
+
 def packages_of_bill(content: bytes, name: str) -> tuple[Package, ...]:
     """Every apk package that an SPDX 2 or CycloneDX JSON document names by a `pkg:apk/` URL, in order, repetitions kept.
 

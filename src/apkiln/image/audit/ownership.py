@@ -11,6 +11,9 @@ from apkiln.image.audit.expectation import Expectation, compare
 from apkiln.image.audit.findings import Violation
 from apkiln.image.audit.layered_tree import Found, LayeredTree
 
+_KEPT = frozenset({"answers", "by_package"})
+"""What an override does not change: the package is named in violations."""
+
 
 @dataclass(slots=True)
 class Account:
@@ -101,7 +104,7 @@ def _owned(result: Account, path: str, found: Found, shipped: tuple[Claim, ...],
 
 def _changed(wanted: Expectation, override: Expectation) -> Expectation:
     """The package's expectation where the override is silent; a stated content replaces the recorded digest."""
-    stated = {name: value for name, value in override._asdict().items() if value is not None and name != "by_package"}
+    stated = {name: value for name, value in override._asdict().items() if value is not None and name not in _KEPT}
     if override.type is not None:
         stated |= {"recorded": None}
     if override.xattrs is not None:

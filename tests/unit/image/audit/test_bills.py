@@ -13,9 +13,7 @@ PURL = "pkg:apk/wolfi/lib%2B%2B@1.2~git-r0?arch=x86_64"
 
 
 def spdx(*locators: str) -> bytes:
-    packages = [
-        {"name": "x", "externalRefs": [{"referenceType": "purl", "referenceLocator": locator}]} for locator in locators
-    ]
+    packages = [{"name": "x", "externalRefs": [{"referenceType": "purl", "referenceLocator": locator}]} for locator in locators]
     return json.dumps({"spdxVersion": "SPDX-2.3", "packages": [{"name": "image"}, *packages]}).encode()
 
 
