@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from hashlib import sha1, sha256
 from typing import NamedTuple
 
 from apkiln.core.arch import Arch
@@ -133,10 +134,17 @@ def image_sbom(facts: ImageFacts, authorship: Authorship, *, lenient: bool = Fal
     _add_packages(gathering, facts, layers, faults)
     files = tuple(_file(file) for file in facts.files)
     for file in facts.files:
-        gathering.relate(layers[file.layer], "CONTAINS", _file(file).id)
+        # Not CONTAINS: SPDX forbids it for packages whose files are not all analysed (§7.8).
+        gathering.relate(_file(file).id, "EXPANDED_FROM_ARCHIVE", layers[file.layer])
     if not lenient:
         faults.raise_if_any()
     return _document(gathering, image, f"image/{_dashed(facts.digest)}", authorship, files), tuple(faults.faults)
+
+
+def external_document(arch: Arch, uri: str, content: bytes) -> ExternalDocument:
+    """The reference to the written document of one image; `uri`: its namespace (SPDX) or serial number (CycloneDX)."""
+    reference = "DocumentRef-" + identifier(arch.oci)
+    return ExternalDocument(reference, uri, sha1(content).hexdigest(), sha256(content).hexdigest())
 
 
 def index_sbom(name: str, digest: Digest, images: Sequence[ArchitectureFacts], authorship: Authorship) -> Document:

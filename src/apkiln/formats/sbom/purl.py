@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_~:")
-_LOWER_CASE = frozenset({"apk", "deb", "github"})
+_LOWER_CASE = frozenset({"apk", "deb", "github", "oci"})
 """Types whose namespace and name are lower case by definition."""
 
 

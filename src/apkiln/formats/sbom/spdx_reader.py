@@ -184,13 +184,13 @@ class _Reader(NamedTuple):
         return value
 
     def texts(self, row: dict[str, Any], key: str) -> tuple[str, ...]:
-        value = row.get(key) or []
+        value = [] if row.get(key) is None else row[key]
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.refuse(f"`{key}` is not a list of texts")
         return tuple(value)
 
     def rows(self, row: dict[str, Any], key: str) -> list[dict[str, Any]]:
-        value = row.get(key) or []
+        value = [] if row.get(key) is None else row[key]
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise self.refuse(f"`{key}` is not a list of objects")
         if len(value) > MAXIMUM_ELEMENTS:
