@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from apkiln.cli.resolve_arguments import add_resolve_arguments, resolve_definition
 
@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-arch-suffix", action="store_true", help="docker archives of several architectures: one tag")
     group.add_argument("--sbom", action=argparse.BooleanOptionalAction, default=True, help="write bills of materials")
     group.add_argument("--sbom-path", metavar="DIR", help="where bills of materials go (default: beside the image)")
+    group.add_argument("--sbom-lenient", action="store_true", help="pass over unusable bills that packages ship")
     group.add_argument("--sbom-formats", metavar="LIST", default="", help="`spdx`, `cyclonedx` (default: spdx)")
     group.add_argument("--vcs", action=argparse.BooleanOptionalAction, default=True, help="name source and revision")
     files = parser.add_argument_group("files")
@@ -49,14 +50,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
+    from pathlib import Path
+
     from apkiln.formats.deflate.codec import canonical_codec
     from apkiln.formats.oci.reference import parse_reference
+    from apkiln.image.bills import BillRequest, parse_formats
     from apkiln.image.building import BuildOptions, build_image
+    from apkiln.image.output import Publication, write_image
     from apkiln.rootfs.tree_plan import OwnershipPolicy
+    from apkiln.system.files import DiskFiles
 
     reference = parse_reference(arguments.tag)
     target, place = _target(arguments, context)
     resolved = resolve_definition(arguments, context)
+    configuration = resolved.loaded.configuration
+    revision = _revision(arguments, context, resolved) if arguments.vcs else ""
+    wanted = arguments.sbom_formats or ",".join(configuration.sbom.formats)
+    formats = parse_formats(wanted) if arguments.sbom else ()
     options = BuildOptions(
         canonical_codec(),
         OwnershipPolicy(
@@ -65,15 +75,23 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             force_overwrite=tuple(arguments.force_overwrite),
             allow_devices=arguments.allow_devices,
         ),
-        _revision(arguments, context, resolved) if arguments.vcs else "",
+        revision,
         _definition_directory(arguments, context),
         arguments.allow_missing_bundle,
+        BillRequest(reference.name, configuration.sbom, configuration.vcs_url or revision, arguments.sbom_lenient),
+        formats,
     )
-    built = build_image(resolved.loaded.configuration, resolved.resolution, options, resolved.access)
+    built = build_image(configuration, resolved.resolution, options, resolved.access)
     for item in built.architectures:
         for notice in item.notices:
             context.reporter.note(f"{item.arch.apk}: {notice}" if len(built.architectures) > 1 else notice)
-    _write(built, target, place, arguments, resolved, reference)
+    bills_place = Path(context.settings.working_directory, arguments.sbom_path) if arguments.sbom_path else None
+    write_image(
+        DiskFiles(durable=False),
+        resolved.access.store,
+        built,
+        Publication(target, place, reference, bills_place, suffix=not arguments.no_arch_suffix),
+    )
     _report(built, target, arguments, context)
     return 0
 
@@ -109,17 +127,6 @@ def _revision(arguments: argparse.Namespace, context: Context, resolved: Resolve
         return ""
     working_directory = Path(context.settings.working_directory)
     return find_revision(resolved.access.files, _definition_directory(arguments, context), working_directory)
-
-
-def _write(
-    built: BuiltImage, target: OutputTarget, place: Path, arguments: argparse.Namespace, resolved: Resolved, reference: Any
-) -> None:
-    from apkiln.image.output import write_image
-    from apkiln.system.files import DiskFiles
-
-    write_image(
-        DiskFiles(durable=False), resolved.access.store, built, target, place, reference, suffix=not arguments.no_arch_suffix
-    )
 
 
 def _report(built: BuiltImage, target: OutputTarget, arguments: argparse.Namespace, context: Context) -> None:

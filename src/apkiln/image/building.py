@@ -18,11 +18,12 @@ from apkiln.acquire.packages import AcquiredPackage, acquire_packages, open_pack
 from apkiln.core.arch import Arch
 from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.oci import media_types
-from apkiln.formats.oci.documents import Descriptor, Index, Platform, encode_configuration
+from apkiln.formats.oci.documents import Descriptor, Index, Platform, describe, encode_configuration, encode_index
 from apkiln.formats.oci.layout import Image, assemble, index_of
 from apkiln.image.assembling import StoredLayer, measure_layer, store_part
+from apkiln.image.bills import BillRequest, Bills, BuiltBill, index_bills
 from apkiln.image.completing import CompletedTree, CompletionInputs, complete_tree
-from apkiln.image.configuration.model import ImageConfiguration
+from apkiln.image.configuration.model import ImageConfiguration, SbomSettings
 from apkiln.image.documents import BuiltLayer, image_annotations, image_configuration
 from apkiln.image.generated.draft import Draft
 from apkiln.image.install_scripts import script_notices
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 DEFAULT_POLICY = OwnershipPolicy()
 HERE = PurePosixPath(".")
+UNNAMED = BillRequest("image", SbomSettings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,9 @@ class BuildOptions:
     directory: PurePath = HERE
     """Of the definition: what `from` in `paths` is relative to."""
     allow_missing_bundle: bool = False
+    bills: BillRequest = UNNAMED
+    sbom_formats: tuple[str, ...] = ("spdx",)
+    """Documents to make beside the image; empty = none.  The one inside is always made."""
 
 
 class BuiltArchitecture(NamedTuple):
@@ -75,6 +80,7 @@ class BuiltArchitecture(NamedTuple):
     segments: tuple[Segment, ...]
     """In install order."""
     tree: CompletedTree
+    bill: BuiltBill
     notices: tuple[str, ...]
 
 
@@ -84,6 +90,8 @@ class BuiltImage:
 
     architectures: tuple[BuiltArchitecture, ...]
     index: Index
+    bills: tuple[tuple[str, bytes], ...]
+    """Bills of materials beside the image: file name and content."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -103,8 +111,12 @@ def build_image(configuration: ImageConfiguration, resolution: Resolution, optio
     `rootfs.ownership.plan_tree` and the modules of `image.generated`.
     """
     built = tuple(_build(configuration, item, resolution, options, access) for item in resolution.architectures)
-    annotations = image_annotations(configuration, resolution.plan.epoch, options.vcs_url)
-    return BuiltImage(built, index_of((item.image for item in built), annotations))
+    epoch = resolution.plan.epoch
+    index = index_of((item.image for item in built), image_annotations(configuration, epoch, options.vcs_url))
+    bills = [item.bill for item in built]
+    digest = describe(media_types.INDEX, encode_index(index)).digest
+    whole = index_bills(access.store, options.bills, digest, bills, options.sbom_formats, epoch)
+    return BuiltImage(built, index, (*(file for bill in bills for file in bill.files), *whole))
 
 
 def _build(
@@ -120,13 +132,16 @@ def _build(
         tree_plan = plan_tree([segment.files for segment in segments], options.ownership)
         scripts = script_notices(tree_plan, configuration.scripts)
         tree = PlannedTree(tree_plan, lambda position, path: read_content(access.store, segments[position], path))
-        completed = _complete(configuration, resolved, resolution, options, access, tree, segments)
+        bills = Bills(access.store, plan, tree, options.bills)
+        completed = _complete(configuration, resolved, resolution, options, access, tree, segments, bills)
         layer = measure_layer(access.store, _recipe(tree, completed.draft, segments, options.codec, access, threads))
     names = tuple(sorted(segment.files.name_version for segment in segments))
     layers = (BuiltLayer(layer, names),)
     image = _image(configuration, plan.arch, layers, plan.epoch, completed.user, options.vcs_url)
-    notices = (*map(str, tree_plan.notices), *scripts, *completed.notices, *_layering_notices(configuration))
-    return BuiltArchitecture(plan.arch, image, layers, segments, completed, notices)
+    digests = [item.layer.digests for item in layers]
+    bill = bills.beside(completed.draft, image.descriptor.digest, digests, options.sbom_formats)
+    notices = (*map(str, tree_plan.notices), *scripts, *completed.notices, *bills.notices, *_layering_notices(configuration))
+    return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, notices)
 
 
 def _layering_notices(configuration: ImageConfiguration) -> tuple[str, ...]:
@@ -198,6 +213,7 @@ def _complete(
     access: Access,
     tree: PlannedTree,
     segments: tuple[Segment, ...],
+    bills: Bills,
 ) -> CompletedTree:
     inputs = CompletionInputs(
         configuration,
@@ -207,7 +223,7 @@ def _complete(
         options.allow_missing_bundle,
     )
     libraries = LibraryFacts(access.store, tree, segments)
-    return complete_tree(tree, inputs, libraries.write_cache, lambda draft: None)
+    return complete_tree(tree, inputs, libraries.write_cache, bills.write_inside)
 
 
 def _recipe(
@@ -260,7 +276,5 @@ def _image(
     configuration: ImageConfiguration, arch: Arch, layers: Sequence[BuiltLayer], epoch: int, user: str, vcs_url: str
 ) -> Image:
     document = encode_configuration(image_configuration(configuration, arch, layers, epoch, user, vcs_url))
-    descriptors = [
-        Descriptor(media_types.LAYER_GZIP, item.layer.digests.digest, item.layer.digests.size) for item in layers
-    ]
+    descriptors = [Descriptor(media_types.LAYER_GZIP, item.layer.digests.digest, item.layer.digests.size) for item in layers]
     return assemble(document, descriptors, Platform.of(arch), image_annotations(configuration, epoch, vcs_url))

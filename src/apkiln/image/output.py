@@ -73,35 +73,49 @@ def check_target(files: FileReader, target: OutputTarget, place: PurePath) -> No
         raise UnavailableError(message, reason="missing-directory", origin=Origin(source=str(place)))
 
 
-def write_image(
-    files: Files,
-    store: Store,
-    built: BuiltImage,
-    target: OutputTarget,
-    place: PurePath,
-    reference: Reference,
-    *,
-    suffix: bool = True,
-) -> None:
-    """Publish a built image in the form that was asked for.
+class Publication(NamedTuple):
+    """How a built image is published."""
+
+    target: OutputTarget
+    place: PurePath
+    """The target's path, absolute."""
+    reference: Reference
+    bills: PurePath | None = None
+    """Directory for bills of materials; None = in the image's directory, or beside the archive."""
+    suffix: bool = True
+    """Docker archives of several architectures: tags end in the architecture."""
+
+
+def write_image(files: Files, store: Store, built: BuiltImage, publication: Publication) -> None:
+    """Publish a built image in the form that was asked for; its name appears last, after its bills of materials.
 
     Raises ConflictError (`output-exists`), UsageError (`one-architecture`: a root file system is of one), VerificationError
-    (`cache-entry-damaged`); in each case nothing new is there.
+    (`cache-entry-damaged`); in each case no image is there.
     """
+    target, place, reference = publication.target, publication.place, publication.reference
+    inside = target.kind is OutputKind.OCI_DIRECTORY and publication.bills is None
+    if not inside and built.bills:
+        write_files(files, publication.bills or place.parent, dict(built.bills))
     blobs = Blobs(store, built.layers())
     if target.kind is OutputKind.OCI_DIRECTORY:
-        write_directory(files, place, oci_files(built.images, built.index, reference), blobs)
+        documents = [File(name, len(content), content) for name, content in built.bills] if inside else []
+        write_directory(files, place, [*oci_files(built.images, built.index, reference), *documents], blobs)
     elif target.kind is OutputKind.OCI_ARCHIVE:
         nested = len(built.images) > 1
         write_archive(files, place, oci_files(built.images, built.index, reference, nested=nested), blobs)
     elif target.kind is OutputKind.DOCKER:
-        write_archive(files, place, docker_files(built.images, reference, suffix=suffix), blobs)
+        write_archive(files, place, docker_files(built.images, reference, suffix=publication.suffix), blobs)
     else:
-        layers = tuple(built.layers())
-        if len(layers) != 1:
-            hint = "choose one with `--arch`"
-            raise UsageError("a root file system is of one architecture", reason="one-architecture", hint=hint)
-        write_root_file_system(files, place, store, layers[0])
+        write_root_file_system(files, place, store, single_layer(built))
+
+
+def single_layer(built: BuiltImage) -> StoredLayer:
+    """The one layer of an image of one architecture.  Raises UsageError (`one-architecture`)."""
+    layers = tuple(built.layers())
+    if len(layers) != 1:
+        hint = "choose one with `--arch`"
+        raise UsageError("a root file system is of one architecture", reason="one-architecture", hint=hint)
+    return layers[0]
 
 
 class Blobs:
