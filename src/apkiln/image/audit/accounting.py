@@ -36,6 +36,7 @@ RULES: dict[str, str] = {
     "configuration-copy": r"etc/apko\.json",
     "device-nodes": r"dev/(console|null|random|urandom|zero)",
     "home-directories": r"^$",
+    "image-sbom": r"var/lib/db/sbom/apkiln-image\.spdx\.json",
     "library-cache": r"etc/ld\.so\.cache",
     "os-release": r"(etc|usr/lib)/os-release",
     "paths-directive": _ANYWHERE,

@@ -22,7 +22,9 @@ from apkiln.image.place import Place
 from apkiln.image.stored import StoredImage, StoredLayer
 
 DATABASES = ("usr/lib/apk/db/installed", "lib/apk/db/installed")
-_KEPT = frozenset((*DATABASES, accounting.PATH, apko_rules.PATH, "etc/passwd"))
+EMBEDDED_BILL = "var/lib/db/sbom/apkiln-image.spdx.json"
+"""The SBOM of the whole image that this product leaves in the image itself."""
+_KEPT = frozenset((*DATABASES, EMBEDDED_BILL, accounting.PATH, apko_rules.PATH, "etc/passwd"))
 
 
 class Bill(NamedTuple):
@@ -80,7 +82,7 @@ def audit(name: str, read: ReadTree, bills: Iterable[Bill] = (), arch: str = "")
     database = read_database(content)
     builder, result = _account(read, database, arch)
     violations = [*read.violations, *read.tree.violations, *result.violations]
-    bills = tuple(bills)
+    bills = (*bills, *(Bill(path, read.documents[path]) for path in (EMBEDDED_BILL,) if path in read.documents))
     for bill in bills:
         violations += compare_bill(bill.name, packages_of_bill(bill.content, bill.name), database.packages)
     return AuditReport(
@@ -92,7 +94,9 @@ def audit(name: str, read: ReadTree, bills: Iterable[Bill] = (), arch: str = "")
         owned=result.owned,
         generated=tuple(sorted(result.generated.items())),
         bills=len(bills),
-        notes=() if bills else ("no SBOM was found beside the image: the packages it lists are not compared",),
+        notes=()
+        if bills
+        else ("no SBOM was found in or beside the image: nothing could be compared with the installed packages",),
     )
 
 
