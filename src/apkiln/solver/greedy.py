@@ -230,7 +230,6 @@ class GreedyRun:
             for provide in other.providers:
                 if provide.candidate not in members and provide.candidate.selectable and (version or provide.version):
                     self._disqualify(provide.candidate)
-                    self._touch(other)
 
     def _apply_depends(self, candidate: Candidate, *, conflicts: bool) -> None:
         """Apply the items of a package: the positive ones when it is the last candidate, all (again) when it is chosen."""
