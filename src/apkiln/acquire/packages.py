@@ -22,6 +22,7 @@ from apkiln.core.secret import redact_url
 from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.apk.keys import Keyring
 from apkiln.formats.apk.package import ContentSink, read_package
+from apkiln.formats.apk.policy import STRICT, PackagePolicy
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.signature import verify as verify_signature
 from apkiln.system.parallel import map_in_threads
@@ -85,11 +86,12 @@ def acquire_packages(
     keyring: Keyring | None = None,
     require_signature: bool = False,
     check_stored: bool = True,
+    policy: PackagePolicy = STRICT,
 ) -> tuple[AcquiredPackage, ...]:
     """Bring every package into the store, in the order of `selected`; each is fetched once even when listed twice.
 
-    A fetched package is read completely against its record (`read_package`).  Its own signature must fit when it is by
-    a key of `keyring`; with `require_signature` there must be one.  A stored package is hashed again, unless the caller
+    A fetched package is read completely under `policy` against its record (`read_package`).  Its own signature must fit
+    when it is by a key of `keyring`; with `require_signature` there must be one.  A stored package is hashed again, unless the caller
     verifies what it uses by other means (`check_stored=False`); a damaged one is refused and removed, not replaced in
     silence: VerificationError `cache-entry-damaged` with package and section.
 
@@ -101,7 +103,7 @@ def acquire_packages(
     missing = [item for identity, item in unique.items() if kept[identity] is None]
     if access.offline:
         _refuse_missing(missing)
-    job = _Job(access, sink_factory, keyring or Keyring(), require_signature, check_stored)
+    job = _Job(access, sink_factory, _Checks(keyring or Keyring(), require_signature, check_stored, policy))
     results = job.run(list(unique.values()), missing)
     return tuple(results[item.record.identity]._replace(record=item.record, repository=item.repository) for item in selected)
 
@@ -115,22 +117,22 @@ def open_package(package: AcquiredPackage, access: Access) -> BinaryIO:
     return stream
 
 
+class _Checks(NamedTuple):
+    """See `acquire_packages`."""
+
+    keyring: Keyring
+    require_signature: bool
+    check_stored: bool
+    policy: PackagePolicy
+
+
 class _Job:
     """One call of `acquire_packages`."""
 
-    def __init__(
-        self,
-        access: Access,
-        sink_factory: SinkFactory | None,
-        keyring: Keyring,
-        require_signature: bool,
-        check_stored: bool,
-    ) -> None:
+    def __init__(self, access: Access, sink_factory: SinkFactory | None, checks: _Checks) -> None:
         self._access = access
         self._sink_factory = sink_factory
-        self._keyring = keyring
-        self._require_signature = require_signature
-        self._check_stored = check_stored
+        self._checks = checks
 
     def run(self, wanted: list[SelectedPackage], missing: list[SelectedPackage]) -> dict[bytes, AcquiredPackage]:
         """Acquire all, telling of the `missing` ones."""
@@ -151,7 +153,8 @@ class _Job:
                 kept = _lookup(item.record, self._access)  # another process may have fetched it meanwhile
                 if kept is None:
                     return self._fetch(item)
-        if self._check_stored or self._require_signature or kept.record != record_digest(item.record):
+        checks = self._checks
+        if checks.check_stored or checks.require_signature or kept.record != record_digest(item.record, checks.policy):
             self._recheck(item, kept)
         return AcquiredPackage(item.record, item.repository, kept.digest, kept.size)
 
@@ -168,7 +171,7 @@ class _Job:
         except ApkilnError as fault:
             fault.located(Origin(source=source).filled(origin))
             raise
-        kept = _Kept(digest, item.record.size, record_digest(item.record))
+        kept = _Kept(digest, item.record.size, record_digest(item.record, self._checks.policy))
         _remember(item.record, kept, self._access)
         return AcquiredPackage(item.record, item.repository, digest, item.record.size, True)
 
@@ -217,18 +220,19 @@ class _Job:
     def _read(self, stream: BinaryIO, record: IndexRecord, sink: ContentSink | None) -> PackageContents:
         limits = self._access.limits
         try:
-            return read_package(stream, limits, sink=sink, expected=record)
+            return read_package(stream, limits, self._checks.policy, sink, record)
         except ApkilnError as fault:
             located_in_section(fault, stream, record, limits)
             raise
 
     def _check_signature(self, stream: BinaryIO, contents: PackageContents) -> None:
         """A signature by a key we know must fit; one by a stranger proves nothing and harms nothing."""
-        known = any(self._keyring.named(name) for _, name, _ in contents.signatures)
-        if known or self._require_signature:
+        keyring = self._checks.keyring
+        known = any(keyring.named(name) for _, name, _ in contents.signatures)
+        if known or self._checks.require_signature:
             offset, length = contents.sections[1]
             stream.seek(offset)
-            verify_signature(contents.signatures, stream.read(length), self._keyring)
+            verify_signature(contents.signatures, stream.read(length), keyring)
 
     def _recheck(self, item: SelectedPackage, kept: _Kept) -> None:
         """A stored package must still be what was stored, and fit this record if it was compared with another one."""
@@ -240,16 +244,17 @@ class _Job:
             if _sha256_of(stream) != kept.digest.value:
                 section = damaged_section(stream, record, self._access.limits)
                 raise damaged(store, kept.digest, Origin(package=record.name_version, member=section))
-            if self._require_signature or kept.record != record_digest(record):
+            compared = record_digest(record, self._checks.policy)
+            if self._checks.require_signature or kept.record != compared:
                 stream.seek(0)
                 self._check_signature(stream, self._read(stream, record, None))
-                _remember(record, kept._replace(record=record_digest(record)), self._access)
+                _remember(record, kept._replace(record=compared), self._access)
 
 
-def record_digest(record: IndexRecord) -> str:
+def record_digest(record: IndexRecord, policy: PackagePolicy) -> str:
     """What of a record a package is compared with, and by which checks, as hex."""
     fields = (record.name, record.version, record.arch, record.identity.hex(), record.size)
-    compared = (_CHECKS, *fields, record.depends, record.provides, record.install_if)
+    compared = (_CHECKS, repr(policy), *fields, record.depends, record.provides, record.install_if)
     return hashlib.sha256(canonical_json.encode(compared)).hexdigest()
 
 
