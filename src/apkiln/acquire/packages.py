@@ -91,9 +91,9 @@ def acquire_packages(
     """Bring every package into the store, in the order of `selected`; each is fetched once even when listed twice.
 
     A fetched package is read completely under `policy` against its record (`read_package`).  Its own signature must fit
-    when it is by a key of `keyring`; with `require_signature` there must be one.  A stored package is hashed again, unless the caller
-    verifies what it uses by other means (`check_stored=False`); a damaged one is refused and removed, not replaced in
-    silence: VerificationError `cache-entry-damaged` with package and section.
+    when it is by a key of `keyring`; with `require_signature` there must be one.  A stored package is hashed again,
+    unless the caller verifies what it uses by other means (`check_stored=False`); a damaged one is refused and removed,
+    not replaced in silence: VerificationError `cache-entry-damaged` with package and section.
 
     Offline, one UnavailableError `offline` lists all that is missing.  Other errors: those of `Transfer.fetch`,
     `read_package` and the store, with package and URL.
