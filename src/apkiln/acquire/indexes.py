@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.keyring import fingerprint
@@ -22,14 +22,14 @@ from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
-from apkiln.formats.apk.index import read_index
-from apkiln.formats.apk.index_text import IndexWarning, parse_index_text
 from apkiln.formats.apk.keys import Keyring
 from apkiln.formats.apk.records import IndexRecord
-from apkiln.formats.apk.signature import SignedBy, signer_of
 from apkiln.system.parallel import map_in_threads
 from apkiln.system.store import damaged
 from apkiln.system.transfer import Validators
+
+if TYPE_CHECKING:
+    from apkiln.formats.apk.index_text import IndexWarning
 
 _LOCATIONS, _VERDICTS = "index-locations", "index-verdicts"
 _CHECKS = "1"
@@ -64,6 +64,13 @@ class _Place(NamedTuple):
     @property
     def shown(self) -> str:
         return self.repository.index_url(self.arch)
+
+
+class _Verdict(NamedTuple):
+    """Who signed an index: `formats.apk.signature.SignedBy`, or nobody."""
+
+    key_name: str = ""
+    weak: bool = False
 
 
 class _Content(NamedTuple):
@@ -181,28 +188,33 @@ def _verified(
     unchecked = ignore_signatures or trust.allow_unsigned
     row = f"{content.digest.hex}.{trusted}.{_CHECKS}.{int(unchecked)}{int(trust.allow_sha1)}"
     data = content.data if content.data is not None else _stored_bytes(content.digest, access)
+    from apkiln.formats.apk.index import parse_index_text, read_index
+
     index = read_index(data, access.limits)
     stored = access.store.get(_VERDICTS, row)
     if stored is not None:
-        signed_by = SignedBy(*json.loads(stored))
+        verdict = _Verdict(*json.loads(stored))
     else:
-        signed_by = _check_signature(index.signatures, index.signed_bytes, keyring, unchecked, trust.allow_sha1)
-        access.store.put(_VERDICTS, row, canonical_json.encode(list(signed_by)))
+        verdict = _check_signature(index.signatures, index.signed_bytes, keyring, unchecked, trust.allow_sha1)
+        access.store.put(_VERDICTS, row, canonical_json.encode(list(verdict)))
     text = parse_index_text(index.text, access.limits)
     unusable = text.unusable
     records = tuple(record for number, record in enumerate(text.records) if number not in unusable) if unusable else text.records
-    return LoadedIndex(place.repository, place.arch, content.digest, records, signed_by.key_name, signed_by.weak, text.warnings)
+    return LoadedIndex(place.repository, place.arch, content.digest, records, verdict.key_name, verdict.weak, text.warnings)
 
 
 def _check_signature(
     signatures: Sequence[tuple[str, str, bytes]], signed: bytes, keyring: Keyring, unchecked: bool, allow_sha1: bool
-) -> SignedBy:
-    """Who signed; nobody (two empty fields) only where `unchecked`."""
+) -> _Verdict:
+    """Who signed; nobody only where `unchecked`."""
+    from apkiln.formats.apk.signature import signer_of
+
     try:
-        return signer_of(signatures, signed, keyring, allow_sha1=allow_sha1)
+        found = signer_of(signatures, signed, keyring, allow_sha1=allow_sha1)
+        return _Verdict(found.key_name, found.weak)
     except VerificationError as fault:
         if unchecked:
-            return SignedBy("", "")
+            return _Verdict()
         if fault.reason == "signature-missing":
             hint = "sign it with `apkiln repo index`, or allow this repository to be unsigned"
             raise VerificationError("the index is not signed", reason="signature-missing", hint=hint) from fault

@@ -9,24 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from apkiln.acquire.access import Access
-from apkiln.acquire.damage import damaged_section, located_in_section
 from apkiln.acquire.repositories import Repository
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
-from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.apk.keys import Keyring
-from apkiln.formats.apk.package import ContentSink, read_package
 from apkiln.formats.apk.policy import STRICT, PackagePolicy
 from apkiln.formats.apk.records import IndexRecord
-from apkiln.formats.apk.signature import verify as verify_signature
 from apkiln.system.parallel import map_in_threads
 from apkiln.system.store import damaged, open_verified
+
+if TYPE_CHECKING:
+    from apkiln.formats.apk.contents import PackageContents
+    from apkiln.formats.apk.package import ContentSink
+    from apkiln.formats.archive.entry import Entry
 
 _TABLE = "packages"
 _CHECKS = "1"
@@ -57,12 +58,17 @@ class AcquiredPackage(NamedTuple):
     """It came in this run: its sink, if any, has seen it."""
 
 
-class PackageSink(ContentSink, Protocol):
-    """Consumes the verifying read of a package that was just fetched; left without `finish` it must leave nothing."""
+class PackageSink(Protocol):
+    """Consumes the verifying read of a package that was just fetched (see `formats.apk.package.ContentSink`); left without
+    `finish` it must leave nothing."""
 
     def __enter__(self) -> PackageSink: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+    def entry(self, entry: Entry) -> None: ...
+
+    def content(self, chunk: bytes) -> None: ...
 
     def finish(self, contents: PackageContents) -> object:
         """The package is verified."""
@@ -218,6 +224,9 @@ class _Job:
                     sink.finish(contents)
 
     def _read(self, stream: BinaryIO, record: IndexRecord, sink: ContentSink | None) -> PackageContents:
+        from apkiln.acquire.damage import located_in_section
+        from apkiln.formats.apk.package import read_package
+
         limits = self._access.limits
         try:
             return read_package(stream, limits, self._checks.policy, sink, record)
@@ -230,9 +239,11 @@ class _Job:
         keyring = self._checks.keyring
         known = any(keyring.named(name) for _, name, _ in contents.signatures)
         if known or self._checks.require_signature:
+            from apkiln.formats.apk.signature import verify
+
             offset, length = contents.sections[1]
             stream.seek(offset)
-            verify_signature(contents.signatures, stream.read(length), keyring)
+            verify(contents.signatures, stream.read(length), keyring)
 
     def _recheck(self, item: SelectedPackage, kept: _Kept) -> None:
         """A stored package must still be what was stored, and fit this record if it was compared with another one."""
@@ -242,6 +253,8 @@ class _Job:
             raise damaged(store, kept.digest, Origin(package=record.name_version))
         with stream:
             if _sha256_of(stream) != kept.digest.value:
+                from apkiln.acquire.damage import damaged_section
+
                 section = damaged_section(stream, record, self._access.limits)
                 raise damaged(store, kept.digest, Origin(package=record.name_version, member=section))
             compared = record_digest(record, self._checks.policy)

@@ -1,4 +1,8 @@
-"""Repository lines as values, and the addresses of their indexes and packages (spec apk.md §5)."""
+"""Repository lines as values, and the addresses of their indexes and packages (spec apk.md §5).
+
+The lines are those of image definitions and command lines, where a path may be relative; `formats.apk.repositories` reads
+and writes `/etc/apk/repositories`, where it may not.
+"""
 
 from __future__ import annotations
 
