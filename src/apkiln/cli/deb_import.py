@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from apkiln.core.arch import Arch
     from apkiln.debian.converting import ImportAccess
     from apkiln.debian.importing import ImportResult
+    from apkiln.debian.lock import ImportedPackage
     from apkiln.formats.deb.sources import Source
     from apkiln.repository.publishing import Publication, Workshop
     from apkiln.system.files import DiskFiles
@@ -171,13 +172,37 @@ def _publish(result: ImportResult, directory: Path, keys: list[Path], workshop: 
     try:
         paths = map_in_threads(
             lambda package: stage_package(package, found, staging, access.store, passing, access.codec, access.limits),
-            result.packages,
+            _unpublished(result, directory, workshop),
             workshop.jobs,
         )
         return add_packages(directory, list(paths), keys, workshop)
     finally:
         for name in passing.list(staging):
             passing.remove(staging / name)
+
+
+def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> list[ImportedPackage]:
+    """What is to be added: all but packages that an earlier import published with other relations, which keep their bytes."""
+    from apkiln.debian.staging import is_same_import
+    from apkiln.formats.apk.package import read_package
+    from apkiln.repository.publishing import read_listing
+
+    listed = {
+        (record.name, record.version): (arch, record.identity.hex())
+        for arch, records in read_listing(directory, workshop).items()
+        for record in records
+    }
+    wanted: list[ImportedPackage] = []
+    for package in result.packages:
+        arch, identity = listed.get((package.name, package.version), ("", package.identity))
+        if identity != package.identity:
+            with workshop.files.open(directory / arch / f"{package.name}-{package.version}.apk") as stream:
+                published = read_package(stream, workshop.limits)
+            if is_same_import(package, published):
+                workshop.reporter.note(f"{published.info.name_version} stays as published: an earlier import mapped it otherwise")
+                continue
+        wanted.append(package)
+    return wanted
 
 
 def _write(files: DiskFiles, path: Path, before: bytes, after: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TypeVar
@@ -64,7 +65,8 @@ def _facts(package: BinaryPackage, access: ImportAccess) -> PackageFacts:
     key = f"{package.sha256}-{FACTS_VERSION}"
     stored = access.store.get(_FACTS_TABLE, key)
     if stored is not None:
-        return msgspec.json.decode(stored, type=PackageFacts)
+        with suppress(msgspec.DecodeError):  # written by another version of this program
+            return msgspec.json.decode(stored, type=PackageFacts)
     facts = facts_of(_unpacked(package, access))
     access.store.put(_FACTS_TABLE, key, msgspec.json.encode(facts))
     return facts
@@ -114,14 +116,15 @@ def convert_all(
 ) -> tuple[ImportedPackage, ...]:
     def convert(plan: ConversionPlan) -> ImportedPackage:
         package = layout_source if plan.kind == "layout" else packages[plan.mapped.name]
-        digest, size = _converted(plan, package, access)
+        converted = _converted(plan, package, access)
         told = None if plan.kind == "layout" else facts[plan.mapped.name]
         return ImportedPackage(
             plan.mapped.name,
             plan.mapped.version,
             plan.mapped.arch,
-            digest.hex,
-            size,
+            converted.sha256,
+            converted.size,
+            converted.identity,
             package.version if package and told else "",
             plan.deb_sha256,
             package.source if package else "",
@@ -135,22 +138,34 @@ def convert_all(
     return tuple(sorted(_each("convert packages", order, convert, access), key=lambda item: item.name))
 
 
-def _converted(plan: ConversionPlan, package: BinaryPackage | None, access: ImportAccess) -> tuple[Digest, int]:
-    """The blob of a conversion, made now or found in the store."""
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """A conversion whose blob is in the store."""
+
+    sha256: str
+    size: int
+    identity: str
+
+
+def _converted(plan: ConversionPlan, package: BinaryPackage | None, access: ImportAccess) -> _Converted:
+    """The conversion of a plan, made now or earlier."""
+    import msgspec
+
     key = plan.key(access.codec.name)
     stored = access.store.get(_CONVERSIONS_TABLE, key)
     if stored is not None:
-        digest = Digest.parse(stored.decode())
-        size = access.store.size(digest)
-        if size is not None:
-            return digest, size
+        with suppress(msgspec.DecodeError):
+            known = msgspec.json.decode(stored, type=_Converted)
+            if access.store.size(Digest.sha256(bytes.fromhex(known.sha256))) == known.size:
+                return known
     tree, newest = _tree_of(plan, package, access)
     draft = PackageDraft(package_info(plan.mapped, newest), tree.entries)
     with access.store.writer() as writer:
         written = write_package(draft, lambda path: (tree.contents[path],), access.codec, BytesIO(), writer.write)
         digest = writer.commit(Digest.sha256(written.sha256))
-    access.store.put(_CONVERSIONS_TABLE, key, str(digest).encode())
-    return digest, written.size
+    converted = _Converted(digest.hex, written.size, written.identity.hex())
+    access.store.put(_CONVERSIONS_TABLE, key, msgspec.json.encode(converted))
+    return converted
 
 
 def _tree_of(plan: ConversionPlan, package: BinaryPackage | None, access: ImportAccess) -> tuple[FileTree, int]:

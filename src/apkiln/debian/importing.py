@@ -148,7 +148,10 @@ def _recall(key: str, store: Store) -> ImportResult | None:
     stored = store.get(_IMPORTS_TABLE, key)
     if stored is None:
         return None
-    result = msgspec.msgpack.decode(stored, type=ImportResult)
+    try:
+        result = msgspec.msgpack.decode(stored, type=ImportResult)
+    except msgspec.DecodeError:
+        return None  # written by another version of this program
     whole = all(store.size(Digest.sha256(bytes.fromhex(package.sha256))) == package.size for package in result.packages)
     return result if whole else None
 

@@ -31,6 +31,8 @@ class ImportedPackage:
     sha256: str
     """Of the `.apk`, unsigned, 64 hex digits."""
     size: int
+    identity: str
+    """SHA-1 of the control member, 40 hex digits: signing does not change it."""
     deb_version: str
     """Empty for the generated layout."""
     deb_sha256: str

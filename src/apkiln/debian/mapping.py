@@ -131,18 +131,24 @@ class Mapper:
     def _provides(self, package: BinaryPackage, notes: list[str]) -> tuple[str, ...]:
         """§5.3: a version makes a provide exclusive in apk, so only a sole provider keeps it."""
         items: set[str] = set()
+        shared: list[str] = []
         for name, version in package.provides:
             if name == package.name:
                 continue
-            others = [item.name for item in self._snapshot.providers(name) if item.name != package.name]
             if not version:
                 items.add(name)
-            elif others or self._snapshot.candidate(name) is not None:
+            elif self._is_provided_by_others(name, package.name):
                 items.add(name)
-                notes.append(f"`{name}` is provided by several packages: the version {version} is left out (PROVIDE_EXCLUSIVE)")
+                shared.append(name)
             else:
                 items.add(f"{name}={self._ledger.assign(name, version)}")
+        if shared:
+            names = ", ".join(f"`{name}`" for name in shared[:3]) + (f" and {len(shared) - 3} more" if len(shared) > 3 else "")
+            notes.append(f"others provide {names} too, so the version is left out (PROVIDE_EXCLUSIVE)")
         return tuple(sorted(items))
+
+    def _is_provided_by_others(self, name: str, package: str) -> bool:
+        return self._snapshot.candidate(name) is not None or any(item.name != package for item in self._snapshot.providers(name))
 
     def _licence(self, name: str) -> str:
         facts = self._facts.get(name)

@@ -72,10 +72,13 @@ def closure_notes(pruned: Pruned, facts: Mapping[str, PackageFacts]) -> list[str
     notes += [f"`{first}` and `{second}` replace each other's files (REPLACES_CYCLE)"
               for first, second in replaces_cycles(pruned.closure.packages)]  # fmt: skip
     for decision in pruned.decisions:
-        if not decision.dropped:
-            first_evidence = decision.evidence[0]
-            notes.append(
-                f"`{decision.package}` is kept: {first_evidence.package} `{first_evidence.path}` names "
-                f"`{first_evidence.text}` (PRUNE_REFUSED)"
-            )
+        notes += [
+            f"{item.package}: `{item.path}` names `{item.text}` of `{decision.package}`, so the dependency stays (PRUNE_REFUSED)"
+            for item in decision.evidence[:1]
+        ]
+        notes += [
+            f"{item.package}: `{item.path}` names `{item.text}` of `{decision.package}`, which it does not depend on and nothing "
+            "brings in"
+            for item in decision.undeclared[:1]
+        ]
     return notes

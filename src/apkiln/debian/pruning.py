@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from typing import NamedTuple
 
 from apkiln.debian.binaries import BinaryPackage
-from apkiln.debian.closure import Closure, Drop, resolve_closure
+from apkiln.debian.closure import Closure, resolve_closure
 from apkiln.debian.facts import DOCUMENTATION, FileFacts, PackageFacts
 from apkiln.debian.snapshot import Snapshot
 
@@ -38,6 +38,11 @@ class Acknowledgement:
     """File, or a directory with everything below it."""
     reason: str
 
+    def covers(self, evidence: Evidence) -> bool:
+        """Whether it speaks of this evidence."""
+        inside = evidence.path == self.path or evidence.path.startswith(f"{self.path}/")
+        return self.package == evidence.package and inside
+
 
 ACKNOWLEDGED = (
     Acknowledgement("python3-minimal", "usr/bin/py3clean", "run by maintainer scripts to remove compiled files"),
@@ -66,13 +71,18 @@ class PruneDecision:
     """What was decided about one package of the list."""
 
     package: str
-    dropped: bool
-    dependents: tuple[str, ...]
-    """Packages of the closure that declare a dependency on it, sorted."""
+    present: bool
+    """Whether the closure still holds it."""
+    dropped_for: tuple[str, ...]
+    """Packages whose dependency on it is left out, sorted."""
+    kept_for: tuple[str, ...]
+    """Packages whose files reach into it, so that their dependency stays, sorted."""
     evidence: tuple[Evidence, ...]
-    """For a package that is kept; at most `MAXIMUM_EVIDENCE`."""
+    """For `kept_for`; at most `MAXIMUM_EVIDENCE`."""
     acknowledged: tuple[Evidence, ...]
     """Evidence set aside by an acknowledgement."""
+    undeclared: tuple[Evidence, ...]
+    """Uses by packages that declare no dependency on it (it may be Essential), when the closure does not hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,98 +101,102 @@ def prune_installer(
     facts: Mapping[str, PackageFacts],
     acknowledged: tuple[Acknowledgement, ...] = ACKNOWLEDGED,
 ) -> Pruned:
-    """Leave out every package of the list for which the proof holds over all that remains.
+    """Leave out every dependency on a package of the list that the dependent's own files give no evidence for.
 
-    Begins with all candidates left out; one with evidence against it comes back, with all it needs, and the rest is looked
-    at again, until nothing changes.  `names` themselves are never left out.  `facts`: of every package of `full`.  Cost: one
-    look at all facts per round.
+    A dependency P → D is judged by the files of P and D alone, never by who else is in the closure: the same `.deb` gets the
+    same dependencies in every import, and a package that uses D keeps its own dependency on it.  Uses that are declared
+    nowhere are told, not repaired, as with all of Essential (§6).  `facts`: of every package of `full`.
     """
-    candidates = frozenset(package.name for package in full.packages) & INSTALLER_ONLY - frozenset(names)
-    refused: dict[str, list[Evidence]] = {}
-    while True:
-        left_out = candidates - frozenset(refused)
-        closure = resolve_closure(snapshot, names, _drop(left_out))
-        found = _Search(facts, closure, left_out, acknowledged).run()
-        against = {name: items for name, items in found.items() if items.evidence}
-        if not against:
-            decisions = (_decision(name, full, left_out, refused.get(name, []), found.get(name)) for name in sorted(candidates))
-            return Pruned(closure, tuple(decisions))
-        refused.update({name: items.evidence for name, items in against.items()})
+    proof = _Proof(facts, acknowledged)
+    closure = resolve_closure(snapshot, names, proof.may_drop)
+    concerned = sorted({choice.provider for choice in full.choices} & INSTALLER_ONLY)
+    return Pruned(closure, tuple(_decision(name, closure, proof, facts) for name in concerned))
 
 
-def _drop(names: frozenset[str]) -> Drop:
-    def leave_out(package: BinaryPackage, provider: str) -> bool:
-        return provider in names
-
-    return leave_out
-
-
-def _decision(
-    name: str, full: Closure, left_out: frozenset[str], evidence: list[Evidence], found: _Found | None
-) -> PruneDecision:
-    dependents = sorted({choice.package for choice in full.choices if choice.provider == name})
-    acknowledged = tuple(islice(found.acknowledged, MAXIMUM_EVIDENCE)) if found else ()
-    return PruneDecision(name, name in left_out, tuple(dependents), tuple(evidence[:MAXIMUM_EVIDENCE]), acknowledged)
-
-
-@dataclass(slots=True)
-class _Found:
-    evidence: list[Evidence]
-    acknowledged: list[Evidence]
+def _decision(name: str, closure: Closure, proof: _Proof, facts: Mapping[str, PackageFacts]) -> PruneDecision:
+    dropped = sorted({choice.package for choice in closure.dropped if choice.provider == name})
+    kept = sorted({choice.package for choice in closure.choices if choice.provider == name})
+    present = name in closure.names()
+    silent = () if present else sorted(closure.names() - {*dropped, *kept, name})
+    undeclared = [item for package in silent for item in proof.found(package, name).evidence]
+    return PruneDecision(
+        name,
+        present,
+        tuple(dropped),
+        tuple(kept),
+        tuple(item for package in kept for item in proof.found(package, name).evidence)[:MAXIMUM_EVIDENCE],
+        tuple(item for package in (*dropped, *kept) for item in proof.found(package, name).acknowledged)[:MAXIMUM_EVIDENCE],
+        tuple(undeclared[:MAXIMUM_EVIDENCE]),
+    )
 
 
-class _Search:
-    """Looks through the files of a closure for anything that reaches into packages left out."""
+class _Found(NamedTuple):
+    evidence: tuple[Evidence, ...]
+    acknowledged: tuple[Evidence, ...]
 
-    def __init__(
-        self,
-        facts: Mapping[str, PackageFacts],
-        closure: Closure,
-        left_out: frozenset[str],
-        acknowledged: tuple[Acknowledgement, ...],
-    ) -> None:
-        self._remaining = [facts[package.name] for package in closure.packages]
+
+class _Proof:
+    """Evidence between pairs of packages, looked for once."""
+
+    def __init__(self, facts: Mapping[str, PackageFacts], acknowledged: tuple[Acknowledgement, ...]) -> None:
+        self._facts = facts
         self._acknowledged = acknowledged
-        there = {path for item in self._remaining for path in item.paths}
-        there_sonames = _sonames(self._remaining)
-        dropped = [facts[name] for name in sorted(left_out)]
-        self._paths = {path: item.name for item in dropped for path in _tellable(item) if path not in there}
-        self._programs = {
-            path.rpartition("/")[2]: owner for path, owner in self._paths.items() if path.startswith(_PROGRAM_DIRECTORIES)
-        }
-        self._programs = {name: owner for name, owner in self._programs.items() if not _is_program(name, there)}
-        self._sonames = {soname: item.name for item in dropped for soname in _sonames([item]) if soname not in there_sonames}
-        self._found: dict[str, _Found] = {}
+        self._pairs: dict[tuple[str, str], _Found] = {}
+        self._reach: dict[str, _Reach] = {}
 
-    def run(self) -> dict[str, _Found]:
-        """Evidence by name of the package left out."""
-        for item in self._remaining:
-            for file in item.files:
-                for kind, text, owner in self._reaches(file):
-                    self._record(owner, Evidence(item.name, file.path, kind, text))
-        return self._found
+    def may_drop(self, package: BinaryPackage, provider: str) -> bool:
+        """The `Drop` of `resolve_closure`."""
+        return provider in INSTALLER_ONLY and not self.found(package.name, provider).evidence
 
-    def _reaches(self, file: FileFacts) -> Iterable[tuple[str, str, str]]:
-        for kind, names in (("library", file.needed), ("dlopen", file.sonames)):
-            yield from ((kind, name, self._sonames[name]) for name in names if name in self._sonames)
-        if file.interpreter:
-            yield from self._program("interpreter", file.interpreter)
-        for command in file.commands:
-            yield from self._program("command", command)
-        yield from (("path", path, self._paths[path]) for path in file.paths if path in self._paths)
+    def found(self, package: str, provider: str) -> _Found:
+        """Evidence in the files of `package` for `provider`."""
+        pair = (package, provider)
+        if pair not in self._pairs:
+            self._pairs[pair] = self._look(self._facts[package], self._reach_of(provider))
+        return self._pairs[pair]
 
-    def _program(self, kind: str, word: str) -> Iterable[tuple[str, str, str]]:
-        name = word.rpartition("/")[2]
-        if name in self._programs:
-            yield kind, word, self._programs[name]
+    def _reach_of(self, provider: str) -> _Reach:
+        if provider not in self._reach:
+            self._reach[provider] = _Reach.of(self._facts[provider])
+        return self._reach[provider]
 
-    def _record(self, owner: str, evidence: Evidence) -> None:
-        found = self._found.setdefault(owner, _Found([], []))
-        acknowledged = any(
-            item.package == evidence.package and (evidence.path == item.path or evidence.path.startswith(f"{item.path}/"))
-            for item in self._acknowledged
+    def _look(self, package: PackageFacts, reach: _Reach) -> _Found:
+        own = set(package.paths)
+        items = [
+            Evidence(package.name, file.path, kind, text) for file in package.files for kind, text in reach.reached_by(file, own)
+        ]
+        aside = [any(note.covers(item) for note in self._acknowledged) for item in items]
+        return _Found(
+            tuple(item for item, noted in zip(items, aside, strict=True) if not noted),
+            tuple(item for item, noted in zip(items, aside, strict=True) if noted),
         )
-        (found.acknowledged if acknowledged else found.evidence).append(evidence)
+
+
+class _Reach(NamedTuple):
+    """By what a package can be reached."""
+
+    paths: frozenset[str]
+    programs: frozenset[str]
+    sonames: frozenset[str]
+
+    @classmethod
+    def of(cls, facts: PackageFacts) -> _Reach:
+        paths = frozenset(path for path in facts.paths if not path.startswith(DOCUMENTATION))
+        programs = frozenset(path.rpartition("/")[2] for path in paths if path.startswith(_PROGRAM_DIRECTORIES))
+        return cls(paths, programs, frozenset(_sonames([facts])))
+
+    def reached_by(self, file: FileFacts, own: set[str]) -> Iterator[tuple[str, str]]:
+        """(kind, text) of everything in `file` that leads here; `own` paths of the file's package lead to itself."""
+        for kind, names in (("library", file.needed), ("dlopen", file.sonames)):
+            yield from ((kind, name) for name in names if name in self.sonames)
+        for kind, words in (("interpreter", (file.interpreter,)), ("command", file.commands)):
+            yield from ((kind, word) for word in words if word.rpartition("/")[2] in self.programs and not _ships(own, word))
+        yield from (("path", path) for path in file.paths if path in self.paths and path not in own)
+
+
+def _ships(own: set[str], word: str) -> bool:
+    name = word.rpartition("/")[2]
+    return any(f"{directory}{name}" in own for directory in _PROGRAM_DIRECTORIES)
 
 
 def _sonames(packages: Iterable[PackageFacts]) -> set[str]:
@@ -195,14 +209,6 @@ def _sonames(packages: Iterable[PackageFacts]) -> set[str]:
         for name in (file.soname, file.path.rpartition("/")[2])
         if name
     }
-
-
-def _tellable(item: PackageFacts) -> Iterable[str]:
-    return (path for path in item.paths if not path.startswith(DOCUMENTATION))
-
-
-def _is_program(name: str, paths: set[str]) -> bool:
-    return any(f"{directory}{name}" in paths for directory in _PROGRAM_DIRECTORIES)
 
 
 def unresolved_libraries(facts: Iterable[PackageFacts]) -> tuple[tuple[str, str, str], ...]:

@@ -10,6 +10,7 @@ from apkiln.core.errors import UnavailableError, VerificationError
 from apkiln.core.limits import Limits
 from apkiln.core.origin import Origin
 from apkiln.debian.lock import ImportedPackage
+from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.apk.package import read_package
 from apkiln.formats.apk.signing import SectionSigner, signature_section, signatures_of
 from apkiln.formats.deflate.codec import Codec
@@ -18,6 +19,15 @@ from apkiln.system.store import Store
 
 ALGORITHMS = ("RSA256",)
 _CHUNK = 1 << 20
+
+
+def is_same_import(package: ImportedPackage, published: PackageContents) -> bool:
+    """Whether a published package of this name and version was made from the same `.deb`.
+
+    Its relations may differ, because they were mapped in another snapshot or with other pruning.  A published version keeps
+    its bytes, so such a package stays as it is.
+    """
+    return f"deb-sha256 = {package.deb_sha256}" in published.info.comments
 
 
 def stage_package(

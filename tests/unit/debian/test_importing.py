@@ -194,7 +194,7 @@ def test_installer_only_packages_are_left_out_with_proof(suites: dict[str, list[
     depends = contents(result, given)["tool"].info.depends
     assert not [item for item in depends if item.startswith("debconf")]
     decision = json.loads(result.lock)["pruning"]["decisions"][0]
-    assert (decision["package"], decision["dropped"], decision["dependents"]) == ("debconf", True, ["tool"])
+    assert (decision["package"], decision["present"], decision["dropped_for"]) == ("debconf", False, ["tool"])
 
 
 @pytest.mark.parametrize(
@@ -217,6 +217,24 @@ def test_evidence_keeps_a_package(
     (decision,) = json.loads(result.lock)["pruning"]["decisions"]
     assert kind in [item["kind"] for item in decision["evidence"]]
     assert any("PRUNE_REFUSED" in note for note in result.notes)
+
+
+def test_dependencies_do_not_depend_on_what_else_is_imported(suites: dict[str, list[bytes]], access: Access, deb: Deb) -> None:
+    suites["made"].append(deb("user", "1", {"usr/bin/run": b"#!/bin/sh\ndebconf tool\n"}, Depends="debconf"))
+    alone = import_packages(request("tool", prune="installer"), (), access(suites))
+    together = import_packages(request("user", "tool", prune="installer"), alone.ledger, access(suites))
+    assert "debconf" in [item.name for item in together.packages]
+    assert set(alone.packages) <= set(together.packages)
+    decision = json.loads(together.lock)["pruning"]["decisions"][0]
+    assert (decision["dropped_for"], decision["kept_for"]) == (["tool"], ["user"])
+
+
+def test_undeclared_uses_are_told(suites: dict[str, list[bytes]], access: Access, deb: Deb) -> None:
+    suites["made"].append(deb("user", "1", {"usr/bin/run": b"#!/bin/sh\ndebconf tool\n"}, Depends="tool"))
+    result = import_packages(request("user", prune="installer"), (), access(suites))
+    (decision,) = json.loads(result.lock)["pruning"]["decisions"]
+    assert [item["package"] for item in decision["undeclared"]] == ["user"]
+    assert any(note.startswith("user: `usr/bin/run` names `debconf`") for note in result.notes)
 
 
 def test_documentation_is_no_evidence(suites: dict[str, list[bytes]], access: Access, deb: Deb) -> None:

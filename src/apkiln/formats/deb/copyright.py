@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from apkiln.core.errors import FormatError
@@ -32,6 +33,8 @@ _EXCEPTIONS = {
     "with libtool exception": "Libtool-exception",
 }
 _GNU = re.compile(r"(?P<family>A?GPL|LGPL|GFDL)-(?P<version>[0-9](?:\.[0-9])?)(?P<later>\+?)")
+_LIBRARY = Lock()
+"""Held around the licence library, whose tables are made on first use and not guarded against other threads."""
 _WORD = re.compile(r"[^A-Za-z0-9.-]+")
 _SPLIT = re.compile(r"(\s+and/or\s+|\s+or\s+|\s*,\s*and\s+|\s+and\s+|\s*,\s*)", re.IGNORECASE)
 
@@ -59,7 +62,11 @@ def spdx_expression(data: bytes) -> str:
         stanzas = list(parse_stanzas(data))
     except FormatError:
         return ""
-    synopses = _synopses(stanzas)
+    with _LIBRARY:
+        return _combined(_synopses(stanzas))
+
+
+def _combined(synopses: list[str]) -> str:
     expressions = sorted({expression for expression in map(_expression, synopses) if expression})
     if not expressions or len(expressions) > MAXIMUM_LICENCES:
         return ""
