@@ -1,0 +1,18 @@
+"""All suite modules, in the order of the report.  A new suite = a module with `SUITES` and one line here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from scoring import Suite
+
+MODULES = (
+    "apk_tools",
+    "apk_random",
+    "apko_tables",
+)
+
+
+def load_suites() -> list[Suite]:
+    """Import the suite modules and list what they offer."""
+    return [suite for module in MODULES for suite in import_module(f"suites.{module}").SUITES]
