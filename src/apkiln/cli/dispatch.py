@@ -100,7 +100,7 @@ def _run(words: list[str]) -> int:
     module = import_module(f"apkiln.cli.{verbs[words[1]][0]}")
     parser = command_parser(noun, words[1], module)
     given = _before_double_dash(words[2:]) if getattr(module, "TAKES_COMMAND", False) else words[2:]
-    arguments = parser.parse_args(parser.with_switches(given))
+    arguments = parser.parse_intermixed_args(parser.with_switches(given))  # flags may stand between operands
     arguments.command = tuple(words[2 + len(_before_double_dash(words[2:])) + 1 :])
     context = _context(arguments)
     code: int = module.run(arguments, context)
