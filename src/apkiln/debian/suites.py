@@ -44,10 +44,11 @@ def select_sources(sources: Sequence[Source], suite: str) -> tuple[Source, ...]:
 
 def _ending(suite: str) -> str | None:
     """The known ending of a suite's name, None for suites that are no part of a release (backports, experimental lines)."""
-    for ending in UPDATES[1:]:
-        if suite.endswith(ending) and len(suite) > len(ending):
+    for ending in UPDATES:
+        base = suite.removesuffix(ending)
+        if suite.endswith(ending) and base and "-" not in base and "/" not in base:
             return ending
-    return "" if "-" not in suite and "/" not in suite else None
+    return None
 
 
 def _base(suite: str) -> str:
