@@ -8,6 +8,7 @@ Everything lies below the directory given as the one argument; a second run uses
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ class Step(NamedTuple):
 
 def run(steps: list[Step], name: str, *arguments: str) -> str:
     """Run one apkiln command, progress on this terminal; its standard output.  Ends the demo when it fails."""
-    print(f"== {name}\n   $ apkiln {' '.join(arguments)}", file=sys.stderr, flush=True)
+    print(f"== {name}\n   $ apkiln {shown(arguments)}", file=sys.stderr, flush=True)
     begun = time.monotonic()
     process = subprocess.run([APKILN, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
     if process.returncode:
@@ -41,6 +42,14 @@ def run(steps: list[Step], name: str, *arguments: str) -> str:
         sys.exit(f"the demo stopped at: {name} (exit {process.returncode})")
     steps.append(Step(name, time.monotonic() - begun))
     return process.stdout
+
+
+def shown(arguments: tuple[str, ...]) -> str:
+    """The command as one would type it: many packages as a pattern, words with spaces in quotes."""
+    words = [word for word in arguments if not word.endswith(".apk")]
+    if len(words) < len(arguments):
+        words.append(f"{Path(next(word for word in arguments if word.endswith('.apk'))).parent.parent}/*/*.apk")
+    return shlex.join(words).replace("'*'", "*")
 
 
 def demo(place: str) -> None:
@@ -51,13 +60,16 @@ def demo(place: str) -> None:
     common = ["--cache-dir", cache]
     steps: list[Step] = []
 
-    run(steps, "make a signed repository", "repo", "init", repository, "--key", private_key, *common)
+    if not (ROOT / private_key).exists():
+        run(steps, "make a signed repository", "repo", "init", repository, "--key-name", "demo.rsa", *common)
     imported = run(
         steps, "import python3 from this machine's apt sources", "deb", "import", "python3",
         "--repo", repository, "--key", private_key, "--prune", "installer", "--json", *common,
     )  # fmt: skip
-    packages = sorted(str(path) for path in (ROOT / repository).rglob("*.apk"))
+    packages = sorted(str(path.relative_to(ROOT)) for path in (ROOT / repository).rglob("*.apk"))
     run(steps, f"verify {len(packages)} packages", "apk", "verify", "-q", "--key", f"{private_key}.pub", *packages, *common)
+    for made_before in (image, sbom):
+        shutil.rmtree(ROOT / made_before, ignore_errors=True)
     built = run(
         steps, "build the image", "image", "build", DEFINITION, "apkiln.local/python:demo", image,
         "--arch", "host", "--sbom-path", sbom, "--json", *common,
