@@ -46,10 +46,9 @@ def run(steps: list[Step], name: str, *arguments: str) -> str:
 
 def shown(arguments: tuple[str, ...]) -> str:
     """The command as one would type it: many packages as a pattern, words with spaces in quotes."""
-    words = [word for word in arguments if not word.endswith(".apk")]
-    if len(words) < len(arguments):
-        words.append(f"{Path(next(word for word in arguments if word.endswith('.apk'))).parent.parent}/*/*.apk")
-    return shlex.join(words).replace("'*'", "*")
+    words = shlex.join(word for word in arguments if not word.endswith(".apk"))
+    packages = [Path(word) for word in arguments if word.endswith(".apk")]
+    return f"{words} {packages[0].parent.parent}/*/*.apk" if packages else words
 
 
 def demo(place: str) -> None:
