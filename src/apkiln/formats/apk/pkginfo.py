@@ -192,11 +192,10 @@ def _faults_of(info: PackageInfo) -> Iterator[FormatError]:
         yield _fault("a number is out of range", "pkginfo-number", 0)
     if any(not 0 <= number < 1 << 32 for number in (info.provider_priority, info.replaces_priority)):
         yield _fault("a priority is out of range", "pkginfo-number", 0)
-    for item in (*info.depends, *info.provides, *info.install_if, *info.replaces):
+    for item in (*info.depends, *info.install_if, *info.replaces):
         yield from _item_faults(item)
     for item in info.provides:
-        if dependency.provided(item)[0] == info.name:
-            yield _fault(f"`{info.name}` provides its own name", "pkginfo-own-name", 0)
+        yield from _provide_faults(item, info.name)
 
 
 def _item_faults(item: str) -> Iterator[FormatError]:
@@ -205,5 +204,17 @@ def _item_faults(item: str) -> Iterator[FormatError]:
     except FormatError as error:
         yield _fault(f"{item!r}: {error.message}", "pkginfo-dependency", 0)
         return
-    if version.has_wide_number(parsed.version):
+    if parsed.operator != "><" and version.has_wide_number(parsed.version):
         yield _fault(f"{item!r} holds a number over 18 digits", "pkginfo-dependency", 0)
+
+
+def _provide_faults(item: str, own_name: str) -> Iterator[FormatError]:
+    try:
+        name, stated = dependency.provided(item)
+    except FormatError as error:
+        yield _fault(f"{item!r}: {error.message}", "pkginfo-dependency", 0)
+        return
+    if not dependency.is_dependency_name(name) or (stated and not version.is_valid(stated)) or version.has_wide_number(stated):
+        yield _fault(f"{item!r} is not a name with a version", "pkginfo-dependency", 0)
+    elif name == own_name:
+        yield _fault(f"`{own_name}` provides its own name", "pkginfo-own-name", 0)
