@@ -71,7 +71,7 @@ def complete_tree(
     homes(draft)
     os_release(draft, configuration.os_release)
     user = numeric_user(configuration.accounts.run_as, draft.read(PASSWD)) if configuration.accounts.run_as else ""
-    installed = [(package.record.name, package.record.version) for package in plan.packages]
+    installed = [(package.record.name, package.record.version, package.tag) for package in plan.packages]
     configuration_copy(draft, configuration, plan.arch, installed, user)
     apply_paths(draft, configuration.paths, inputs.local)
     additional = configuration.certificates.additional

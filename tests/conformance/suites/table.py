@@ -10,6 +10,9 @@ MODULES = (
     "apk_tools",
     "apk_random",
     "apko_tables",
+    "apko_images",
+    "image_definitions",
+    "image_documents",
 )
 
 

@@ -15,9 +15,10 @@ PATH = "etc/apko.json"
 
 
 def configuration_copy(
-    draft: Draft, configuration: ImageConfiguration, arch: Arch, installed: Iterable[tuple[str, str]], run_as: str
+    draft: Draft, configuration: ImageConfiguration, arch: Arch, installed: Iterable[tuple[str, str, str]], run_as: str
 ) -> None:
-    """Rule `configuration-copy`: one line of JSON, 0444.  `installed`: name and version; URLs carry no credentials."""
-    packages = sorted(f"{name}={version}" for name, version in installed)
+    """Rule `configuration-copy`: one line of JSON, 0444.  `installed`: name, version and repository tag, if any, of each
+    package.  URLs carry no credentials."""
+    packages = sorted(f"{name}={version}@{tag}" if tag else f"{name}={version}" for name, version, tag in installed)
     document = image_copy(configuration, arch, packages, run_as)
     draft.put("configuration-copy", Entry(PATH, EntryType.FILE, 0o444), canonical_json.encode(document) + b"\n")

@@ -1,0 +1,202 @@
+"""Images that the peer built, built again: the golden image of `apko`, and the build part of `apko-runs`.
+
+Scores of `apko-runs`: `build` (the image equals the recorded one, see `image_trees`), `refuse` (what the peer refuses is
+refused), `packages` (the set of packages; apk-tools judges where it disagrees with the peer), `formats` (listings).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from suites.commands import Answer, run_command
+from suites.image_trees import (
+    BuiltImage,
+    Owners,
+    Tree,
+    compare_configurations,
+    compare_indexes,
+    compare_trees,
+    database_of,
+    installed,
+)
+
+Case = dict[str, Any]
+_APK_ARCH = {"amd64": "x86_64", "arm64": "aarch64", "386": "x86"}
+_BUG = 70
+
+
+def is_golden(folder: Path) -> bool:
+    return folder.name == "apko" and (folder / "cli" / "testdata" / "golden" / "index.json").exists()
+
+
+def is_runs(folder: Path) -> bool:
+    return folder.name == "apko-runs" and (folder / "manifest.json").exists() and (folder / "cases").is_dir()
+
+
+# --- apko-golden -------------------------------------------------------------------------------------------------------
+
+
+def run_golden(folder: Path) -> Iterator[Outcome]:
+    """One case a platform and one for the index."""
+    directory, file = folder / "cli", "cli/testdata/golden"
+    with tempfile.TemporaryDirectory() as temporary:
+        output = Path(temporary, "out")
+        flags = ["--annotations", "org.opencontainers.image.vendor:Vendor,org.opencontainers.image.title:Title"]
+        words = ["image", "build", "testdata/apko.yaml", "golden:latest", str(output), "--vcs=false", *flags]
+        answer = run_command([*words, "--cache-dir", f"{temporary}/cache"], directory, {"SOURCE_DATE_EPOCH": "0"})
+        if answer.code:
+            yield Outcome(FAILED, file, "build", answer.first_error)
+            return
+        ours, theirs = BuiltImage(output), BuiltImage(folder / file)
+        yield _judged(file, "index", "", compare_indexes(ours.index, theirs.index))
+        for platform in theirs.platforms:
+            faults = [*_compare_golden(ours, theirs, platform)]
+            yield _judged(file, platform, "", faults)
+
+
+def _compare_golden(ours: BuiltImage, theirs: BuiltImage, platform: str) -> Iterator[str]:
+    if platform not in ours.platforms:
+        yield "the platform is missing"
+        return
+    recorded = theirs.tree(platform)
+    for entry in recorded.values():
+        if "content" in entry:
+            entry["text"] = entry["content"].decode(errors="replace")
+            entry["hex"] = entry["content"].hex()
+    tree = ours.tree(platform)
+    yield from compare_trees(tree, recorded, _owners_of_database(database_of(recorded)), _APK_ARCH.get(platform, platform))
+    if installed(database_of(tree)) != installed(database_of(recorded)):
+        yield "other packages are installed"
+    yield from compare_configurations(ours.configuration(platform), theirs.configuration(platform))
+
+
+def _owners_of_database(text: str) -> Owners:
+    """Modes and ids as the recorded database has them: what the packages say."""
+    owners: dict[str, list[dict[str, Any]]] = {}
+    directory = name = ""
+    for line in text.splitlines():
+        letter, _, value = line.partition(":")
+        if letter == "F":
+            directory = value
+        elif letter == "R":
+            name = value
+        elif letter in ("a", "M") and len(value.split(":")) >= 3:
+            uid, gid, mode = value.split(":")[:3]
+            path = directory if letter == "M" else f"{directory}/{name}".lstrip("/")
+            owners.setdefault(path, []).append({"uid": int(uid), "gid": int(gid), "mode": f"{int(mode, 8):04o}"})
+    return owners
+
+
+# --- apko-runs ---------------------------------------------------------------------------------------------------------
+
+
+def run_recorded(folder: Path) -> Iterator[Outcome]:
+    """All cases, each with a fresh cache of its own kind: one cache for the whole run, as a user would have."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    packages = json.loads((folder / "packages.json").read_text())["packages"]
+    owners = {Path(package["file"]).name.removesuffix(".apk"): package["entries"] for package in packages}
+    with tempfile.TemporaryDirectory() as temporary:
+        for case in manifest["cases"]:
+            yield from _run_case(folder, case, owners, Path(temporary))
+
+
+def _run_case(folder: Path, case: Case, owners: Owners, temporary: Path) -> Iterator[Outcome]:
+    file, name = case["config"], case["name"]
+    score = "refuse" if case["expect_failure"] else "build"
+    if "--lockfile" in case["args"]:
+        yield Outcome(SKIPPED, file, name, "locks are not built from yet", score)
+        return
+    output = temporary / name
+    words = ["image", "build", case["config"], case["tag"], str(output), "--vcs=false", *case["args"]]
+    answer = run_command([*words, "--cache-dir", str(temporary / "cache")], folder, case["env"])
+    if case["expect_failure"]:
+        yield _judged(file, name, score, _refusal(answer))
+    elif answer.code:
+        yield Outcome(FAILED, file, name, answer.first_error, score)
+    else:
+        yield from _compare_case(folder, case, owners, BuiltImage(output))
+    yield from _formats(folder, case, temporary)
+
+
+def _refusal(answer: Answer) -> Iterator[str]:
+    if answer.code == 0:
+        yield "built, although the peer refuses"
+    elif answer.code >= _BUG:
+        yield f"exit code {answer.code}: {answer.first_error}"
+
+
+def _compare_case(folder: Path, case: Case, owners: Owners, ours: BuiltImage) -> Iterator[Outcome]:
+    file, expect = case["config"], folder / "cases" / case["name"] / "expect"
+    if not (expect / "index.json").exists():
+        yield Outcome(SKIPPED, file, case["name"], "no image is recorded", "build")
+        return
+    faults: list[str] = []
+    sets: list[str] = []
+    for platform in sorted({path.stem.split("-")[1] for path in expect.glob("layer-*-*.json")}):
+        if platform not in ours.platforms:
+            faults.append(f"{platform} is missing")
+            continue
+        tree, recorded = ours.tree(platform), recorded_tree(expect, platform)
+        if not recorded:
+            continue
+        found, wanted = installed(database_of(tree)), _wanted_packages(expect, case, recorded)
+        if found != wanted:
+            sets.append(f"{platform}: {sorted(set(found) ^ set(wanted))}")
+        if found == installed(database_of(recorded)):
+            said = owners_in({name: owners[name] for name in found if name in owners})
+            faults += [f"{platform}: {fault}" for fault in compare_trees(tree, recorded, said, _APK_ARCH[platform])]
+        theirs = json.loads((expect / f"config-{platform}.json").read_text())
+        faults += compare_configurations(ours.configuration(platform), theirs)
+    faults += compare_indexes(ours.index, json.loads((expect / "index.json").read_text()))
+    yield _judged(file, case["name"], "build", faults)
+    yield _judged(file, case["name"], "packages", sets)
+
+
+def recorded_tree(expect: Path, platform: str) -> Tree:
+    """The union of the recorded layers."""
+    layers = sorted(expect.glob(f"layer-{platform}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    return {entry["path"]: {"linkname": "", **entry} for layer in layers for entry in json.loads(layer.read_text())["entries"]}
+
+
+def _wanted_packages(expect: Path, case: Case, recorded: Tree) -> list[str]:
+    verdict = expect / "apk-tools.json"
+    if case.get("apk_tools_agrees") is False and verdict.exists():
+        answer = json.loads(verdict.read_text())
+        if answer["rc"] == 0:
+            return sorted(str(name) for name in answer["packages"])
+    return installed(database_of(recorded))
+
+
+def owners_in(packages: Owners) -> Owners:
+    """Path to what each of the packages says of it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entries in packages.values():
+        for entry in entries:
+            found.setdefault(entry["path"], []).append(entry)
+    return found
+
+
+def _formats(folder: Path, case: Case, temporary: Path) -> Iterator[Outcome]:
+    for form, wanted in case.get("formats", {}).items():
+        words = ["image", "packages", case["config"], "--format", form, "--cache-dir", str(temporary / "cache")]
+        answer = run_command(words, folder, case["env"])
+        good = answer.code == wanted["rc"] and answer.output == wanted["stdout"]
+        detail = "" if good else f"exit code {answer.code}: {answer.output!r}"
+        yield Outcome(PASSED if good else FAILED, case["config"], f"{case['name']} {form}", detail, "formats")
+
+
+def _judged(file: str, case: str, score: str, faults: Iterable[str]) -> Outcome:
+    listed = list(faults)
+    more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
+    return Outcome(FAILED, file, case, listed[0] + more, score) if listed else Outcome(PASSED, file, case, "", score)
+
+
+SUITES = (
+    Suite("apko-golden", is_golden, run_golden),
+    Suite("apko-runs", is_runs, run_recorded),
+)
