@@ -11,6 +11,8 @@ from apkiln.solver.solution import Change, ChangeKind, SelectedPackage
 from apkiln.solver.universe import UNTAGGED, Candidate, Name, Universe
 
 REINSTALL = int(Wish.REINSTALL)
+Steps = Iterator["Steps"]
+"""Work that yields the work to be done before it goes on: recursion without Python's stack."""
 
 
 class ChangeList:
@@ -23,16 +25,16 @@ class ChangeList:
         self._kept = set(owners.values())
         self._visited: set[Name] = set()
         self._done: set[Candidate] = set()
-        self._needed: dict[Name, int] = {}
-        """How many installed packages still need a name."""
+        self._going: set[Candidate] = set()
+        """Packages whose purge has begun."""
+        self._needed: dict[Candidate, int] = {}
+        """How many items of present packages ask for an installed one."""
         self.changes: list[Change] = []
 
     def build(self, world: Sequence[Dependency]) -> list[Change]:
         for candidate in self._universe.installed:
-            for item in candidate.depends:
-                if not item.conflict:
-                    name = self._universe.name(item.name)
-                    self._needed[name] = self._needed.get(name, 0) + 1
+            for _ in self._count(candidate, 1):
+                pass
         for item in world:
             self._walk(self._universe.name(item.name))
         for candidate in self._universe.installed:
@@ -40,75 +42,106 @@ class ChangeList:
         return self.changes
 
     def _walk(self, name: Name) -> None:
-        stack = [self._visit(name)]
+        stack: list[Steps] = [self._visit(name)]
         while stack:
             following = next(stack[-1], None)
             if following is None:
                 stack.pop()
             else:
-                stack.append(self._visit(following))
+                stack.append(following)
 
-    def _visit(self, name: Name) -> Iterator[Name]:
-        """Emit what concerns `name`; yields names to be visited first."""
+    def _visit(self, name: Name) -> Steps:
+        """Emit what concerns `name`; yields what must come first."""
         if name in self._visited:
             return
         self._visited.add(name)
+        yield self._removals(name)
         owner = self._owners.get(name)
-        yield from self._removals(name)
-        if owner is None:
-            return
-        for text in _names_of(owner):
-            yield from self._removals(self._universe.name(text))
-        if owner in self._done:
+        if owner is None or owner in self._done:
             return
         self._done.add(owner)
         for text in _names_of(owner):
-            self._visited.add(self._universe.name(text))
+            other = self._universe.name(text)
+            yield self._removals(other)
+            self._visited.add(other)
         for item in owner.depends:
-            yield self._universe.name(item.name)
-        yield from self._emit(owner)
-        yield from self._completed(owner)
+            yield self._visit(self._universe.name(item.name))
+        yield self._emit(owner)
+        yield self._completed(owner)
 
-    def _removals(self, name: Name) -> Iterator[Name]:
+    def _removals(self, name: Name) -> Steps:
+        """Purge installed packages under `name` that have no place in the solution."""
         for provide in name.providers:
-            candidate = provide.candidate
-            if candidate.installed is None or candidate in self._kept or candidate in self._done:
-                continue
-            own = self._universe.name(candidate.name)
-            replacement = self._owners.get(own)
-            if replacement is not None and replacement.name == candidate.name:
-                continue
-            self._done.add(candidate)
-            self.changes.append(Change(ChangeKind.PURGE, candidate.installed, None))
-            yield from self._released(candidate, None)
+            if self._leaves(provide.candidate):
+                yield self._purge(provide.candidate)
 
-    def _released(self, old: Candidate, new: Candidate | None) -> Iterator[Name]:
-        """Names that lose their last requirer when `old` goes (in favour of `new`)."""
-        if new is not None:
-            for item in new.depends:
-                if not item.conflict:
-                    name = self._universe.name(item.name)
-                    self._needed[name] = self._needed.get(name, 0) + 1
-        for item in old.depends:
-            if not item.conflict:
-                name = self._universe.name(item.name)
-                self._needed[name] -= 1
-                if self._needed[name] == 0:
-                    yield name
+    def _leaves(self, candidate: Candidate) -> bool:
+        """Whether an installed package goes without a newer or older one of its name taking its place."""
+        if candidate.installed is None or candidate in self._kept or candidate in self._done:
+            return False
+        replacement = self._owners.get(self._universe.name(candidate.name))
+        return replacement is None or replacement.name != candidate.name
 
-    def _emit(self, candidate: Candidate) -> Iterator[Name]:
+    def _purge(self, candidate: Candidate) -> Steps:
+        """Dependants that also leave go first; then the package; then what it was the last to need."""
+        if candidate in self._done:
+            return
+        if candidate not in self._going:
+            self._going.add(candidate)
+            names = set(_names_of(candidate))
+            for other in reversed(self._universe.installed):
+                if self._leaves(other) and other not in self._going and self._depends_on(other, candidate, names):
+                    yield self._purge(other)
+        if candidate in self._done:
+            return
+        self._done.add(candidate)
+        assert candidate.installed is not None, "only installed packages are purged"
+        self.changes.append(Change(ChangeKind.PURGE, candidate.installed, None))
+        yield self._released(candidate)
+
+    def _depends_on(self, other: Candidate, candidate: Candidate, names: set[str]) -> bool:
+        if any(not item.conflict and item.name in names for item in other.depends):
+            return True
+        if self._needed.get(other, 0) or not any(item.name in names for item in other.install_if):
+            return False
+        return all(self._held(item) for item in other.install_if)
+
+    def _held(self, item: Dependency) -> bool:
+        """Whether an item is met by what was installed before."""
+        for provide in self._universe.name(item.name).providers:
+            if provide.candidate.installed is not None and hits(item, provide.version, provide.candidate.identity):
+                return not item.conflict
+        return item.conflict
+
+    def _count(self, candidate: Candidate, difference: int) -> Iterator[Candidate]:
+        """Enter or withdraw what a package needs of installed ones; yields those nobody needs any more."""
+        for item in candidate.depends:
+            if item.conflict:
+                continue
+            for provide in self._universe.name(item.name).providers:
+                needed = provide.candidate
+                if needed.installed is not None:
+                    self._needed[needed] = self._needed.get(needed, 0) + difference
+                    if self._needed[needed] == 0:
+                        yield needed
+
+    def _released(self, old: Candidate) -> Steps:
+        """Purge what nobody needs now that `old` is gone."""
+        for candidate in self._count(old, -1):
+            if self._leaves(candidate):
+                yield self._purge(candidate)
+
+    def _emit(self, candidate: Candidate) -> Steps:
         own = self._universe.name(candidate.name)
         old = own.installed
         change = self._change(candidate, old)
         if change is not None:
             self.changes.append(change)
-        if old is not None and old is not candidate:
-            yield from self._released(old, candidate)
-        elif old is None:
-            for item in candidate.depends:
-                if not item.conflict:
-                    name = self._universe.name(item.name)
-                    self._needed[name] = self._needed.get(name, 0) + 1
+        if old is not candidate:
+            for _ in self._count(candidate, 1):
+                pass
+            if old is not None:
+                yield self._released(old)
 
     def _change(self, candidate: Candidate, old: Candidate | None) -> Change | None:
         selected = select(self._universe, candidate)
@@ -118,14 +151,14 @@ class ChangeList:
             if candidate.wish & REINSTALL:
                 return Change(ChangeKind.REINSTALL, old.installed, selected)
             assert old.installed is not None
-            if old.installed.repository_tag != selected.tag and candidate.repositories:
+            if old.installed.repository_tag not in ("", selected.tag) and candidate.repositories:
                 return Change(ChangeKind.RETAG, old.installed, selected)
             return None
         order = compare(candidate.record.version, old.record.version)
         kind = ChangeKind.UPGRADE if order > 0 else ChangeKind.DOWNGRADE if order < 0 else ChangeKind.REPLACE
         return Change(kind, old.installed, selected)
 
-    def _completed(self, candidate: Candidate) -> Iterator[Name]:
+    def _completed(self, candidate: Candidate) -> Steps:
         """Names of install_if packages whose items are all visited now."""
         names = [self._universe.name(text) for text in _names_of(candidate)]
         for name in names:
@@ -134,7 +167,7 @@ class ChangeList:
                 if owner is None or owner in self._done:
                     continue
                 if all(self._met(item) for item in owner.install_if):
-                    yield other
+                    yield self._visit(other)
 
     def _met(self, item: Dependency) -> bool:
         name = self._universe.name(item.name)

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apkiln.core.errors import FaultCollector, FormatError, UsageError
-from apkiln.formats.apk.dependency import Dependency, parse_dependency
+from apkiln.formats.apk.dependency import Dependency, parse_dependencies, parse_dependency
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.solver.request import NamedWish, Request, Wish
+from apkiln.solver.source import provided_names
 
 _ADD = {"-u": "upgrade", "--upgrade": "upgrade", "-l": "latest", "--latest": "latest"}
 _UPGRADE = {
     "-a": "available", "--available": "available", "-l": "latest", "--latest": "latest", "--prune": "prune",
-    "--no-self-upgrade": "ignored-option",
+    "--ignore": "ignore", "--no-self-upgrade": "ignored-option",
 }  # fmt: skip
 _DEL = {"-r": "dependants", "--rdepends": "dependants"}
 _FIX = {
@@ -22,7 +23,6 @@ _FIX = {
 }  # fmt: skip
 _GLOBAL = {"--force-broken-world": "drop-broken-world", "--no-network": "no-network", "-v": "verbose", "--verbose": "verbose"}
 OPTIONS = {"add": _ADD, "upgrade": _UPGRADE, "del": _DEL, "fix": _FIX}
-VALUES = {"--ignore": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,6 @@ class Command:
     verb: str
     options: frozenset[str]
     items: tuple[str, ...]
-    ignored: tuple[str, ...] = ()
-    """Names given with `--ignore`."""
 
 
 def parse_command(words: Sequence[str]) -> Command:
@@ -43,21 +41,17 @@ def parse_command(words: Sequence[str]) -> Command:
         raise UsageError("no command among `add`, `del`, `upgrade`, `fix`", reason="unknown-verb")
     options: set[str] = set()
     items: list[str] = []
-    ignored: list[str] = []
-    rest = iter(words)
     seen = False
-    for word in rest:
+    for word in words:
         if word == verb and not seen:
             seen = True
-        elif word in VALUES:
-            ignored.append(next(rest, ""))
         elif word in OPTIONS[verb] or word in _GLOBAL:
             options.add(OPTIONS[verb].get(word) or _GLOBAL[word])
-        elif word.startswith("-") and not word[1:2].isalnum() and word[:2] != "--" or word.startswith("-"):
+        elif word.startswith("-"):
             raise UsageError(f"`{verb}` has no option `{word}`", reason="unknown-option")
         else:
             items.append(word)
-    return Command(verb, frozenset(options), tuple(items), tuple(ignored))
+    return Command(verb, frozenset(options), tuple(items))
 
 
 def plan(command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord], provided: Iterable[str]) -> Request:
@@ -116,7 +110,28 @@ def _delete(command: Command, world: Sequence[Dependency], installed: Sequence[I
     names = list(dict.fromkeys(command.items))
     for name in names:
         _drop_first(wanted, name)
+    if "dependants" in command.options:
+        for name in _dependants(names, installed):
+            _drop_first(wanted, name)
     return Request(tuple(wanted), tuple(installed), wishes=tuple(NamedWish(name, Wish.REMOVE) for name in names))
+
+
+def _dependants(names: Sequence[str], installed: Sequence[IndexRecord]) -> list[str]:
+    """Names of installed packages that need one of `names`, directly or not."""
+    needs = {record: {item.name for item in parse_dependencies(record.depends, lenient=True) if not item.conflict} for record in installed}
+    answers = {record: set(provided_names(record)) for record in installed}
+    gone = set(names)
+    order: list[str] = []
+    pending = list(names)
+    while pending:
+        name = pending.pop(0)
+        for record in installed:
+            if name in needs[record] and record.name not in gone:
+                fresh = [text for text in provided_names(record) if text not in gone]
+                gone.update(answers[record])
+                order += fresh
+                pending += fresh
+    return order
 
 
 def _drop_first(world: list[Dependency], name: str) -> None:
@@ -128,25 +143,23 @@ def _drop_first(world: list[Dependency], name: str) -> None:
 def _upgrade(
     command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord], provided: Iterable[str]
 ) -> Request:
-    wish = Wish.UPGRADE
+    everywhere = Wish.NONE
     if "available" in command.options:
-        wish |= Wish.AVAILABLE
+        everywhere |= Wish.AVAILABLE
     if "latest" in command.options:
-        wish |= Wish.LATEST
+        everywhere |= Wish.LATEST
     wanted = list(world)
     if "prune" in command.options:
         known = set(provided)
         wanted = [item for item in wanted if item.conflict or item.name in known]
     if "available" in command.options:
         wanted = [item._replace(operator="", version="") if item.operator == "><" else item for item in wanted]
-    wishes = [NamedWish(name, Wish.KEEP) for name in command.ignored]
-    wishes += [NamedWish(name, wish) for name in command.items]
+    selective = bool(command.items) and "ignore" not in command.options
     return Request(
         tuple(wanted),
         tuple(installed),
-        named=frozenset(),
-        wish=Wish.NONE if command.items else wish,
-        wishes=tuple(wishes),
+        wish=everywhere if selective else everywhere | Wish.UPGRADE,
+        wishes=tuple(NamedWish(name, Wish.UPGRADE if selective else Wish.KEEP) for name in dict.fromkeys(command.items)),
     )
 
 

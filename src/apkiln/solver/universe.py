@@ -75,7 +75,7 @@ class Candidate:
     def tag_preferred(self) -> bool:
         if self.preferred_tags:
             return bool(self.tags & self.preferred_tags)
-        return bool(self.tags & UNTAGGED) or self.record.installed_size == 0
+        return bool(self.tags & UNTAGGED) or self.record.installed_size == 0 or not self.tags
 
     @property
     def reachable(self) -> bool:
