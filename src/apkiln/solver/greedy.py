@@ -33,6 +33,7 @@ class GreedyRun:
         self.failed: list[Candidate | Name] = []
         self.decisions = 0
         self._serial = 0
+        self.nar = set()
         self._dirty: deque[Name] = deque()
         self._ready: deque[Name] = deque()
         self._queues: dict[str, list[tuple[bool, bool, int, int, Name]]] = {SELECTABLE: [], OTHER: []}
@@ -198,6 +199,7 @@ class GreedyRun:
         else:
             self._require_common(distinct)
         self._exclude_rivals(name, distinct)
+        self.nar.add(name)
 
     def _counts(self, name: Name, provide: Provide) -> bool:
         return provide.candidate.selectable and (name.requirers > 0 or provide.candidate.triggered)
@@ -228,7 +230,7 @@ class GreedyRun:
             if other.locked:
                 continue
             for provide in other.providers:
-                if provide.candidate not in members and provide.candidate.selectable and (version or provide.version):
+                if provide.candidate not in members and provide.candidate.selectable and (version or provide.version) and not (other in self.nar and any(t in common and t != text and not v and not common[t] for t, v in provide.candidate.provides)):
                     self._disqualify(provide.candidate)
 
     def _apply_depends(self, candidate: Candidate, *, conflicts: bool) -> None:
