@@ -12,7 +12,8 @@ _TEXTS: dict[str, Any] = {"type": ["array", "null"], "items": _NULLABLE_TEXT}
 _SIMPLE: dict[str, dict[str, Any]] = {
     "text": _NULLABLE_TEXT,
     "integer": {"type": ["integer", "null"]},
-    "mode": {"type": ["integer", "null"], "minimum": 0, "maximum": 0o7777},
+    # YAML 1.1 readers take `0o755` for a text.
+    "mode": {"type": ["integer", "string", "null"], "minimum": 0, "maximum": 0o7777, "pattern": "^0o[0-7]{1,5}$"},
     "boolean": {"type": ["boolean", "null"]},
     "texts": _TEXTS,
     "lists": {"type": ["array", "null"], "items": _TEXTS},

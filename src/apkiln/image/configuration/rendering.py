@@ -31,6 +31,7 @@ from apkiln.image.configuration.model import (
     NamedContent,
     PackageRequest,
     PathMutation,
+    SbomSettings,
     User,
 )
 
@@ -82,7 +83,7 @@ def document(configuration: ImageConfiguration) -> Document:
         "healthcheck": None if configuration.healthcheck is None else _healthcheck(configuration.healthcheck),
         "ports": list(configuration.ports),
         "os-release": dict(configuration.os_release),
-        "sbom": _filled(dict(configuration.sbom._asdict())),
+        "sbom": _sbom(configuration.sbom),
         "scripts": configuration.scripts,
         "merge": configuration.merge,
     }
@@ -232,6 +233,16 @@ def _healthcheck(check: Healthcheck) -> Document:
         "start-period": check.start_period,
         "start-interval": check.start_interval,
         "retries": check.retries,
+    }
+    return _filled(shown)
+
+
+def _sbom(settings: SbomSettings) -> Document:
+    shown = {
+        "formats": list(settings.formats),
+        "namespace": settings.namespace,
+        "supplier": settings.supplier,
+        "creators": list(settings.creators),
     }
     return _filled(shown)
 
