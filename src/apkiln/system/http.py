@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -23,7 +23,7 @@ from apkiln.system.urls import encode, endpoint_of, is_http, redirected, split_u
 
 USER_AGENT = "apkiln"
 _REDIRECTS = {301, 302, 303, 307, 308}
-_RETRIED = {408, 425, 429}
+RETRIED_STATUS = frozenset({408, 425, 429})
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _LONGEST_WAIT = 60.0
 
@@ -43,6 +43,15 @@ class Exchange(Protocol):
 
     def get(self, url: str, headers: tuple[tuple[str, str], ...]) -> AbstractContextManager[Response]:
         """Raises UnavailableError `connection-failed`, `timeout` (both retriable) or `tls-failed`."""
+
+
+class RequestExchange(Protocol):
+    """One request of any method, no redirect followed, no retry."""
+
+    def request(
+        self, method: str, url: str, headers: tuple[tuple[str, str], ...], body: Iterable[bytes] = ()
+    ) -> AbstractContextManager[Response]:
+        """`headers` hold the `Content-Length` of a body.  Raises as `Exchange.get`, and what iterating the body raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +103,7 @@ class HttpTransfer:
                 self._wait(fault, failures, download)
 
     def _wait(self, fault: UnavailableError, failures: int, download: _Download) -> None:
-        asked = fault.wait if isinstance(fault, _Busy) else 0.0
-        pause = self._policy.first_wait * 2 ** (failures - 1) * (0.5 + self._jitter())
-        pause = min(max(pause, asked), _LONGEST_WAIT)
+        pause = retry_pause(self._policy, fault, failures, self._jitter())
         if self._clock.monotonic() + pause > download.deadline:
             raise fault
         self._clock.sleep(pause)
@@ -237,10 +244,18 @@ class _Download:
         return _unavailable(self.location, f"`{redact_url(self.location)}`: {why}", "bad-range", retriable=True)
 
 
-class _Busy(UnavailableError):
+class Busy(UnavailableError):
     """The server asks to come back later."""
 
     wait = 0.0
+    """Seconds that it asked for."""
+
+
+def retry_pause(policy: HttpPolicy, fault: UnavailableError, failures: int, jitter: float) -> float:
+    """Seconds to wait after the failure number `failures`; `jitter` is from 0 to 1."""
+    asked = fault.wait if isinstance(fault, Busy) else 0.0
+    pause = policy.first_wait * 2.0 ** (failures - 1) * (0.5 + jitter)
+    return min(max(pause, asked), _LONGEST_WAIT)
 
 
 def _refusal(location: str, status: int, headers: Mapping[str, str], now: float) -> UnavailableError:
@@ -250,19 +265,20 @@ def _refusal(location: str, status: int, headers: Mapping[str, str], now: float)
     if status in {401, 403}:
         hint = "give credentials for this host in HTTP_AUTH or netrc"
         return _unavailable(location, f"`{shown}` needs other credentials (HTTP {status})", "unauthorized", hint)
-    if status >= 500 or status in _RETRIED:
-        busy = _Busy(
+    if status >= 500 or status in RETRIED_STATUS:
+        busy = Busy(
             f"`{shown}` cannot be served now (HTTP {status})",
             reason="server-error",
             origin=Origin(source=shown),
             retriable=True,
         )
-        busy.wait = _retry_after(headers.get("retry-after", ""), now)
+        busy.wait = retry_after(headers.get("retry-after", ""), now)
         return busy
     return _unavailable(location, f"`{shown}` answered HTTP {status}", "http-status")
 
 
-def _retry_after(text: str, now: float) -> float:
+def retry_after(text: str, now: float) -> float:
+    """Seconds that a `Retry-After` header asks to wait; 0 when it is absent or not understood."""
     if text.isascii() and text.isdigit():
         return float(text)
     if not text:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ _CHUNK = 1 << 18
 
 
 class SocketExchange:
-    """See `Exchange`.  Connections are kept and shared by `connections` threads; proxies come from `environment`."""
+    """See `Exchange` and `RequestExchange`.  Up to `connections` threads share the connections; proxies are `environment`'s."""
 
     def __init__(
         self,
@@ -36,14 +36,27 @@ class SocketExchange:
         self._pools: dict[str, PoolManager] = {}
         self._lock = threading.Lock()
 
+    def get(self, url: str, headers: tuple[tuple[str, str], ...]) -> AbstractContextManager[Response]:
+        return self.request("GET", url, headers)
+
     @contextmanager
-    def get(self, url: str, headers: tuple[tuple[str, str], ...]) -> Iterator[Response]:
+    def request(
+        self, method: str, url: str, headers: tuple[tuple[str, str], ...], body: Iterable[bytes] = ()
+    ) -> Iterator[Response]:
         from urllib3 import exceptions
 
         pool = self._pool(self._proxy(url))
+        content = None if body == () else iter(body)
         try:
             answer = pool.urlopen(
-                "GET", url, headers=dict(headers), redirect=False, retries=False, preload_content=False, decode_content=False
+                method,
+                url,
+                headers=dict(headers),
+                body=content,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
             )
         except exceptions.HTTPError as error:
             raise _fault(url, error) from error
@@ -51,8 +64,8 @@ class SocketExchange:
             names = {name.lower(): value for name, value in answer.headers.items()}
             yield Response(answer.status, names, _body(url, answer))
         finally:
-            if answer.status == 304:  # no body: the connection can serve again
-                answer.drain_conn()
+            if method == "HEAD" or answer.status in {204, 304} or names.get("content-length") == "0":
+                answer.drain_conn()  # no body: the connection can serve again
             answer.close()
 
     def _pool(self, proxy: str) -> PoolManager:
@@ -130,13 +143,13 @@ def _fault(url: str, error: Exception, *, lost: bool = False) -> UnavailableErro
     """urllib3's error as ours.  Only its kind is told: its text may hold a URL with credentials."""
     from urllib3 import exceptions
 
-    shown = redact_url(url)
+    shown = redact_url(url).partition("?")[0]  # a query may hold a signature or a token
     if isinstance(error, exceptions.SSLError):
         message, reason = f"no trusted TLS connection to `{shown}`: {_cause(error)}", "tls-failed"
     elif isinstance(error, exceptions.TimeoutError) and not isinstance(error, exceptions.NewConnectionError):
         message, reason = f"`{shown}` does not answer in time", "timeout"
     elif lost or isinstance(error, exceptions.ProtocolError):
-        message, reason = f"the connection broke while `{shown}` was fetched", "connection-lost"
+        message, reason = f"the connection to `{shown}` broke", "connection-lost"
     else:
         message, reason = f"cannot connect to `{shown}`: {_cause(error)}", "connection-failed"
     return UnavailableError(message, reason=reason, origin=Origin(source=shown), retriable=reason != "tls-failed")
