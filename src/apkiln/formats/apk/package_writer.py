@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from apkiln.core.errors import FaultCollector, FormatError
+from apkiln.core.errors import FaultCollector, FormatError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, MIB
 from apkiln.core.origin import Origin
 from apkiln.formats.apk import pkginfo
@@ -66,6 +66,19 @@ class WrittenPackage(NamedTuple):
     DEFLATE that begins and ends on a byte and refers to nothing before it."""
 
 
+class DataMember(NamedTuple):
+    """A written data member."""
+
+    sha256: bytes
+    size: int
+    files: tuple[int, int]
+    """(offset in the member, length) of `WrittenPackage.files_slice`."""
+    installed_size: int
+    """Bytes of regular files, each inode once."""
+    has_entries: bool
+    """Whether it holds anything."""
+
+
 def write_package(
     draft: PackageDraft,
     content: ContentReader,
@@ -89,16 +102,49 @@ def write_package(
     payload = Payload.of(draft.entries, policy)
     pkginfo.write(draft.info)
     data = _write_data(payload, content, codec, spool, executor)
+    return write_around(draft, data, _copy(spool), codec, write, signers=signers, algorithms=algorithms)
+
+
+def write_data(
+    entries: Iterable[Entry], content: ContentReader, codec: Codec, spool: BinaryIO, policy: PackagePolicy = STRICT
+) -> DataMember:
+    """Only the data member, into the empty file `spool`: for those who learn the rest of a package later."""
+    return _write_data(Payload.of(entries, policy), content, codec, spool, None)
+
+
+def write_around(
+    draft: PackageDraft,
+    data: DataMember,
+    chunks: Iterable[bytes],
+    codec: Codec,
+    write: Callable[[bytes], object],
+    *,
+    signers: Sequence[SectionSigner] = (),
+    algorithms: Sequence[str] = ("RSA256",),
+) -> WrittenPackage:
+    """A package from a data member that `write_data` made; `chunks` are its bytes, `draft.entries` is not looked at.
+
+    Equal to `write_package` of the same parts.  Raises VerificationError `data-hash-mismatch` (after the last write) when
+    `chunks` are not the bytes of `data`; otherwise as `write_package`.
+    """
+    _check_control(draft)
     # apk takes size 0 for a package without payload and may leave everything in it out (§2.3).
-    smallest = 1 if payload.directories or payload.others or draft.scripts else 0
-    info = replace(draft.info, installed_size=max(payload.installed_size, smallest), data_hash=data.sha256.hex())
+    smallest = 1 if data.has_entries or draft.scripts else 0
+    info = replace(draft.info, installed_size=max(data.installed_size, smallest), data_hash=data.sha256.hex())
     control = compress_member(codec, archive(_control_members(draft, info), PLAIN, end=False))
     signatures = signatures_of(control, signers, algorithms)
     signature = signature_section(signatures, codec, mtime=_mtime(draft))
-    whole = hashlib.sha256()
-    for part in (signature, control, *_copy(spool)):
+    whole, member = hashlib.sha256(), hashlib.sha256()
+    for part in (signature, control):
         whole.update(part)
         write(part)
+    for part in chunks:
+        whole.update(part)
+        member.update(part)
+        write(part)
+    if member.digest() != data.sha256:
+        place = Origin(member="data", package=info.name_version)
+        raise VerificationError("the data member changed while it was packed", reason="data-hash-mismatch", origin=place)
     start = len(signature) + len(control)
     return WrittenPackage(
         info=info,
@@ -120,15 +166,7 @@ def package_bytes(
     return b"".join(output)
 
 
-class _Data(NamedTuple):
-    sha256: bytes
-    size: int
-    files: tuple[int, int]
-
-
-def _write_data(
-    payload: Payload, content: ContentReader, codec: Codec, spool: BinaryIO, executor: Executor | None
-) -> _Data:
+def _write_data(payload: Payload, content: ContentReader, codec: Codec, spool: BinaryIO, executor: Executor | None) -> DataMember:
     """The data member into `spool`: directories, everything else, end blocks, each as its own run of slices."""
     digest = hashlib.sha256()
     position = crc = length = 0
@@ -149,7 +187,8 @@ def _write_data(
         crc = combine(crc, deflater.crc, deflater.length)
         length += deflater.length
     put(trailer(crc, length))
-    return _Data(digest.digest(), position, (borders[1], borders[2] - borders[1]))
+    slice_between = (borders[1], borders[2] - borders[1])
+    return DataMember(digest.digest(), position, slice_between, payload.installed_size, bool(payload.directories or payload.others))
 
 
 def _slices(deflater: Deflater, chunks: Iterable[bytes]) -> Iterator[bytes]:

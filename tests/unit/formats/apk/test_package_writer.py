@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sample_packages import sample_signer
 
-from apkiln.core.errors import ApkilnError, FormatError
+from apkiln.core.errors import ApkilnError, FormatError, VerificationError
 from apkiln.core.limits import KIB, MIB
 from apkiln.formats.apk import pkginfo
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.apk.keys import Keyring, parse_public_key
 from apkiln.formats.apk.package import read_package
-from apkiln.formats.apk.package_writer import PackageDraft, WrittenPackage, package_bytes, write_package
+from apkiln.formats.apk.package_writer import PackageDraft, WrittenPackage, package_bytes, write_around, write_data, write_package
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.deflate.codec import LIBDEFLATE_6, ZLIB_6, canonical_codec
@@ -260,3 +260,15 @@ def test_bytes_are_pinned() -> None:
     result, _ = written(codec=ZLIB_6)
     assert result.identity.hex() == "202d74b6c7d21dcbc7ca1a0becedc68784d6d804"
     assert result.info.data_hash == "5fb27d0ac1fcdf3c200a8f3b76f680caf7ab92575b733a0adc00e916d0633f3a"
+
+
+def test_a_package_written_around_its_data_is_the_same_package() -> None:
+    whole, expected = written(PackageDraft(INFO, ENTRIES))
+    spool = io.BytesIO()
+    data = write_data(ENTRIES[::-1], lambda path: (CONTENTS[path],), canonical_codec(), spool)
+    output: list[bytes] = []
+    again = write_around(PackageDraft(INFO, ()), data, [spool.getvalue()], canonical_codec(), output.append)
+    assert (again, b"".join(output)) == (whole, expected)
+    with pytest.raises(VerificationError) as caught:
+        write_around(PackageDraft(INFO, ()), data, [b"other"], canonical_codec(), output.append)
+    assert caught.value.reason == "data-hash-mismatch"
