@@ -82,16 +82,14 @@ class GreedyRun:
         for provide in name.providers:
             candidate = provide.candidate
             hit = hits(item, provide.version, candidate.identity)
-            if item.conflict:
-                if hit and candidate is not requirer:
-                    self._disqualify(candidate)
-            elif not hit:
+            if hit == item.conflict and not (item.conflict and candidate is requirer):
                 self._disqualify(candidate)
             elif requirer is not None:
-                self._inherit(candidate, requirer)
+                if not item.conflict:
+                    self._inherit(candidate, requirer)
             else:
                 candidate.allowed_tags |= tag
-                candidate.preferred_tags |= tag
+                candidate.preferred_tags = tag  # the last world item on one of its names decides
 
     def _inherit(self, candidate: Candidate, requirer: Candidate) -> None:
         candidate.wish |= requirer.inherited_wish
