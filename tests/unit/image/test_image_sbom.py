@@ -139,6 +139,17 @@ def test_order_of_packages_does_not_matter() -> None:
         assert write_cyclonedx(again) == write_cyclonedx(build())
 
 
+def test_order_inside_a_document_does_not_matter() -> None:
+    document = build()
+    turned = document._replace(
+        components=document.components[::-1],
+        relationships=document.relationships[::-1] + document.relationships[:1],
+        licences=document.licences[::-1],
+    )
+    assert write_spdx(turned) == write_spdx(document)
+    assert write_cyclonedx(turned) == write_cyclonedx(document)
+
+
 def test_namespace_and_serial_number_tell_documents_apart() -> None:
     other = build(SAMPLE._replace(digest=digest(9)))
     assert spdx_namespace(build()) != spdx_namespace(other)
@@ -283,7 +294,7 @@ def test_the_index_refers_to_the_documents_of_its_images() -> None:
 
 def test_dependencies_are_resolved_through_providers() -> None:
     items = [
-        record("a", depends="b so:x=1 !c d>2"),
+        record("a", depends="b so:x=1 !c !d<1 d>2"),
         record("b", "2.0-r0"),
         record("c", "1.0-r0", provides="so:x=1"),
         record("d", "1.0-r0"),
