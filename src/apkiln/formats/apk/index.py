@@ -146,17 +146,21 @@ def record_faults(record: IndexRecord) -> Iterator[FormatError]:
         yield fault("a field holds a control character", "record-field")
     for letter, items in (("D", record.depends), ("p", record.provides), ("i", record.install_if)):
         for item in items.split():
-            message = item_fault(item, letter) or _wide_number(item)
+            message = item_fault(item, letter) or _wide_number(item, letter)
             if message:
                 yield fault(f"`{letter}:{item}`: {message}", "record-dependency")
             elif letter == "p" and dependency.provided(item)[0] == record.name:
                 yield fault(f"`{record.name}` provides its own name", "record-own-name")
 
 
-def _wide_number(item: str) -> str:
-    """apk's arithmetic wraps at 19 digits; digits of an identity are none."""
-    wide = "><" not in item and version.has_wide_number(item.partition("=")[2] or item)
-    return "a number has over 18 digits" if wide else ""
+def _wide_number(item: str, letter: str) -> str:
+    """apk's arithmetic wraps at 19 digits; the digits of an identity are no numbers."""
+    if letter == "p":
+        stated = dependency.provided(item)[1]
+    else:
+        parsed = dependency.parse_dependency(item, lenient=True)
+        stated = "" if parsed.operator == "><" else parsed.version
+    return "a number has over 18 digits" if version.has_wide_number(stated) else ""
 
 
 def index_text(records: Iterable[IndexRecord]) -> bytes:
