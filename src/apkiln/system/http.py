@@ -124,7 +124,7 @@ class HttpTransfer:
 
     def _check_redirect(self, home: str, url: str, target: str) -> None:
         if not is_http(target) or (endpoint_of(url).scheme == "https" and endpoint_of(target).scheme != "https"):
-            message = f"`{redact_url(url)}` redirects to `{target}`, which is not https"
+            message = f"`{redact_url(url)}` redirects to `{target.partition('?')[0]}`, which is not https"
             raise _unavailable(home, message, "insecure-redirect")
         host = endpoint_of(target).host
         if host != endpoint_of(home).host and not {"*", host} & self._policy.redirect_hosts:

@@ -53,7 +53,7 @@ class WrittenManifest(NamedTuple):
 
 class RegistryReader(Protocol):
     """Reading.  Digests are verified; methods raise UnavailableError (`not-found`, `unauthorized`, `denied`, `server-error`,
-    `connection-failed`, `connection-lost`, `timeout`, `tls-failed`, `insecure-address`, `forbidden-address`,
+    `connection-failed`, `connection-lost`, `timeout`, `tls-failed`, `insecure-address`, `insecure-redirect`, `forbidden-address`, `foreign-address`,
     `too-many-redirects`, `registry-refusal`, `bad-answer`), FormatError `response-too-large` and VerificationError
     `digest-mismatch`.  Secrets never appear in an error."""
 
