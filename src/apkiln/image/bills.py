@@ -87,17 +87,25 @@ class Bills:
         content = self._remembered(["inside", identity], lambda: self._inside(draft, identity))
         draft.put(RULE, Entry(draft.resolve_parent(INSIDE), EntryType.FILE), content)
 
-    def beside(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests], formats: Iterable[str]) -> BuiltBill:
-        """The documents that stand beside the image."""
-        described = [self._identity(draft), str(manifest), [[str(layer.digest), str(layer.diff_id)] for layer in layers]]
+    def beside(
+        self,
+        draft: Draft,
+        manifest: Digest,
+        layers: Sequence[LayerDigests],
+        places: Sequence[int],
+        formats: Iterable[str],
+    ) -> BuiltBill:
+        """The documents that stand beside the image.  `places`: number of the layer of each package of the plan."""
+        digests = [[str(layer.digest), str(layer.diff_id)] for layer in layers]
+        described = [self._identity(draft), str(manifest), digests, list(places)]
         files = []
         for form in formats:
-            make = partial(self._beside, draft, manifest, layers, form)
+            make = partial(self._beside, draft, manifest, layers, places, form)
             files.append((f"sbom-{self._plan.arch.apk}.{_SUFFIXES[form]}", self._remembered(["beside", form, *described], make)))
         return BuiltBill(self._plan.arch, manifest, tuple(files))
 
-    def _beside(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests], form: str) -> bytes:
-        return _written(self._document(draft, manifest, layers), form)
+    def _beside(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests], places: Sequence[int], form: str) -> bytes:
+        return _written(self._document(draft, manifest, layers, places), form)
 
     def _identity(self, draft: Draft) -> str:
         """Digest of all that every document of the image is made from."""
@@ -113,10 +121,10 @@ class Bills:
 
     def _inside(self, draft: Draft, identity: str) -> bytes:
         stand_in = Digest.sha256(bytes.fromhex(identity))
-        document = self._document(draft, stand_in, (LayerDigests(stand_in, stand_in, 0),))
+        document = self._document(draft, stand_in, (LayerDigests(stand_in, stand_in, 0),), [0] * len(self._plan.packages))
         return _written(without_digests(document, self._request.name, stand_in), "spdx")
 
-    def _document(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests]) -> Document:
+    def _document(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests], places: Sequence[int]) -> Document:
         from apkiln.image.sbom import ImageFacts, LayerFacts, image_sbom
 
         facts = ImageFacts(
@@ -124,8 +132,8 @@ class Bills:
             manifest,
             self._plan.arch,
             tuple(LayerFacts(layer.digest, layer.diff_id) for layer in layers),
-            tuple(self._installed(draft, position) for position in range(len(self._plan.packages))),
-            self._added(draft),
+            tuple(self._installed(draft, position, layer) for position, layer in enumerate(places)),
+            self._added(draft, len(layers) - 1),
             read_system(draft),
             self._request.vcs_url,
         )
@@ -135,7 +143,7 @@ class Bills:
                 self.notices.append(str(fault))
         return document
 
-    def _added(self, draft: Draft) -> tuple[AddedFile, ...]:
+    def _added(self, draft: Draft, layer: int) -> tuple[AddedFile, ...]:
         from apkiln.image.sbom import AddedFile
 
         return tuple(
@@ -144,7 +152,7 @@ class Bills:
                 hashlib.sha1(content, usedforsecurity=False).digest(),
                 hashlib.sha256(content).digest(),
                 rule,
-                0,
+                layer,
             )
             for path, content, rule in _user_files(draft, self._tree)
         )
@@ -154,7 +162,7 @@ class Bills:
 
         return Authorship(f"apkiln-{__version__}", self._request.settings, self._plan.epoch)
 
-    def _installed(self, draft: Draft, position: int) -> InstalledPackage:
+    def _installed(self, draft: Draft, position: int, layer: int) -> InstalledPackage:
         from apkiln.formats.sbom.embedding import embedded_paths
         from apkiln.image.sbom import EmbeddedDocument, InstalledPackage
 
@@ -165,7 +173,7 @@ class Bills:
                 embedded = EmbeddedDocument(path, draft.read(path))
                 break
         sha256 = self._tree.plan.packages[position].files.head.sha256
-        return InstalledPackage(package.record, _download(package), sha256, 0, embedded)
+        return InstalledPackage(package.record, _download(package), sha256, layer, embedded)
 
 
 def index_bills(

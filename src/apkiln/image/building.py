@@ -6,8 +6,7 @@ lies in pure modules; what was done before is found in the store and not done ag
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
@@ -20,31 +19,21 @@ from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Descriptor, Index, Platform, describe, encode_configuration, encode_index
 from apkiln.formats.oci.layout import Image, assemble, index_of
-from apkiln.image.assembling import StoredLayer, measure_layer, store_part
+from apkiln.image.assembling import StoredLayer
 from apkiln.image.bills import BillRequest, Bills, BuiltBill, index_bills
 from apkiln.image.completing import CompletedTree, CompletionInputs, complete_tree
 from apkiln.image.configuration.model import ImageConfiguration, SbomSettings
 from apkiln.image.documents import BuiltLayer, image_annotations, image_configuration
-from apkiln.image.generated.draft import Draft
+from apkiln.image.grouping import group_packages, places_of
 from apkiln.image.install_scripts import script_notices
-from apkiln.image.layers import (
-    GeneratedPart,
-    KeptContent,
-    LayerPart,
-    LayerRecipe,
-    generated_parts,
-    overridden_paths,
-    parts_key,
-    skeleton,
-)
+from apkiln.image.layer_making import LayerMaker
 from apkiln.image.library_facts import LibraryFacts
 from apkiln.image.local_files import read_local_files
 from apkiln.image.planned_tree import PlannedTree
 from apkiln.image.resolving import Resolution, ResolvedArchitecture
 from apkiln.rootfs.ownership import plan_tree
-from apkiln.rootfs.segments import Segment, SegmentWriter, load_segment, open_content, read_content, variant
-from apkiln.rootfs.tree import without
-from apkiln.rootfs.tree_plan import OwnershipPolicy, TreePlan
+from apkiln.rootfs.segments import Segment, SegmentWriter, load_segment, read_content
+from apkiln.rootfs.tree_plan import OwnershipPolicy
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -134,21 +123,13 @@ def _build(
         tree = PlannedTree(tree_plan, lambda position, path: read_content(access.store, segments[position], path))
         bills = Bills(access.store, plan, tree, options.bills)
         completed = _complete(configuration, resolved, resolution, options, access, tree, segments, bills)
-        layer = measure_layer(access.store, _recipe(tree, completed.draft, segments, options.codec, access, threads))
-    names = tuple(sorted(segment.files.name_version for segment in segments))
-    layers = (BuiltLayer(layer, names),)
+        groups = group_packages([segment.files for segment in segments], configuration.layering)
+        layers = LayerMaker(access.store, options.codec, tree, completed.draft, segments).make(groups)
     image = _image(configuration, plan.arch, layers, plan.epoch, completed.user, options.vcs_url)
     digests = [item.layer.digests for item in layers]
-    bill = bills.beside(completed.draft, image.descriptor.digest, digests, options.sbom_formats)
-    notices = (*map(str, tree_plan.notices), *scripts, *completed.notices, *bills.notices, *_layering_notices(configuration))
+    bill = bills.beside(completed.draft, image.descriptor.digest, digests, places_of(groups, len(segments)), options.sbom_formats)
+    notices = (*map(str, tree_plan.notices), *scripts, *completed.notices, *bills.notices)
     return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, notices)
-
-
-def _layering_notices(configuration: ImageConfiguration) -> tuple[str, ...]:
-    layering = configuration.layering
-    if layering is None or layering.strategy in ("", "single"):
-        return ()
-    return (f"the image has one layer: the strategy `{layering.strategy}` is not followed yet",)
 
 
 class _Threads:
@@ -224,52 +205,6 @@ def _complete(
     )
     libraries = LibraryFacts(access.store, tree, segments)
     return complete_tree(tree, inputs, libraries.write_cache, bills.write_inside)
-
-
-def _recipe(
-    tree: PlannedTree, draft: Draft, segments: Sequence[Segment], codec: Codec, access: Access, threads: _Threads
-) -> LayerRecipe:
-    """All parts of the single layer, each of them in the store."""
-    remaining = without(tree.plan, overridden_paths(draft))
-    directories = skeleton((item.directory for item in remaining.directories), draft)
-    parts = tuple(generated_parts(draft))
-    return LayerRecipe(
-        (
-            store_part(access.store, "skeleton", hashlib.sha256(directories).hexdigest(), lambda: (directories,), codec),
-            *_segment_parts(remaining, segments, codec, access, threads),
-            store_part(
-                access.store,
-                "generated",
-                parts_key(parts, tree.sha256),
-                lambda: _generated_chunks(parts, tree, segments, access),
-                codec,
-            ),
-        )
-    )
-
-
-def _segment_parts(
-    remaining: TreePlan, segments: Sequence[Segment], codec: Codec, access: Access, threads: _Threads
-) -> Iterator[LayerPart]:
-    """The segments that have something to give, by package name."""
-    for position in sorted(range(len(segments)), key=lambda index: segments[index].files.name):
-        package, segment = remaining.packages[position], segments[position]
-        data = segment.data
-        if package.excluded or package.moved:
-            data = variant(access.store, segment, package.excluded, package.moved, codec)
-        if data.raw_size:
-            yield LayerPart(segment.files.name_version, data)
-
-
-def _generated_chunks(
-    parts: Iterable[GeneratedPart], tree: PlannedTree, segments: Sequence[Segment], access: Access
-) -> Iterator[bytes]:
-    for part in parts:
-        if isinstance(part, KeptContent):
-            item = tree.content_entry(part.path)
-            yield from open_content(access.store, segments[tree.position(part.path)], item.entry.path)
-        else:
-            yield part
 
 
 def _image(

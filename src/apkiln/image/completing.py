@@ -24,6 +24,7 @@ from apkiln.image.generated.repositories import repositories
 from apkiln.image.generated.services import services
 from apkiln.image.generated.sidecars import sidecars
 from apkiln.image.generated.world import world
+from apkiln.image.grouping import is_layered
 from apkiln.image.plan import ArchitecturePlan
 from apkiln.image.planned_tree import PlannedTree
 
@@ -73,7 +74,7 @@ def complete_tree(
     user = numeric_user(configuration.accounts.run_as, draft.read(PASSWD)) if configuration.accounts.run_as else ""
     installed = [(package.record.name, package.record.version, package.tag) for package in plan.packages]
     configuration_copy(draft, configuration, plan.arch, installed, user)
-    apply_paths(draft, configuration.paths, inputs.local)
+    apply_paths(draft, configuration.paths, inputs.local, layered=is_layered(configuration.layering))
     additional = configuration.certificates.additional
     provided = _provided_certificates(tree, configuration)
     certificates(draft, additional, provided, plan.epoch, allow_missing_bundle=inputs.allow_missing_bundle)

@@ -8,18 +8,19 @@ No path stands twice.  A segment's bytes depend on its package and on the paths 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from apkiln.core import canonical_json
+from apkiln.formats.archive import path as paths
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft, Node
 from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.normalise import layer_header
 from apkiln.rootfs.side_data import SegmentData
-from apkiln.rootfs.tree_plan import tree_order
+from apkiln.rootfs.tree_plan import TreePlan, tree_order
 
 
 class LayerPart(NamedTuple):
@@ -64,6 +65,36 @@ def skeleton(directories: Iterable[Directory], draft: Draft) -> bytes:
         if node.entry.type is EntryType.DIRECTORY:
             entries[path] = node.entry
     return b"".join([layer_header(entries[path]) for path in sorted(entries, key=tree_order)])
+
+
+def group_skeleton(plan: TreePlan, group: Collection[int]) -> bytes:
+    """Tar entries of the directories that the packages of a group need, parents first.
+
+    Depends on these packages alone: a directory that several ship has the metadata of the one that decides among them
+    (spec apk.md §11.3); a parent that none ships is 0755, 0:0, of time 0.  The top layer has the final metadata of all.
+    """
+    found: dict[str, Directory] = {}
+    needed: set[str] = set()
+    shipped = {position: {item.path: item for item in plan.packages[position].files.directories} for position in group}
+    for planned in plan.directories:
+        path = planned.directory.path
+        for position in sorted(set(planned.packages) & set(group), key=lambda position: _authority(plan, position)):
+            found.setdefault(path, shipped[position].get(path, Directory(path)))
+    for position in group:
+        needed.update(paths.parent(place) for _, place in plan.packages[position].winning())
+    needed |= found.keys()
+    for path in tuple(needed):
+        while path and path not in found:
+            found[path] = Directory(path)
+            path = paths.parent(path)
+        while path := paths.parent(path):
+            found.setdefault(path, Directory(path))
+    return b"".join([layer_header(found[path].entry()) for path in sorted(found, key=tree_order)])
+
+
+def _authority(plan: TreePlan, position: int) -> tuple[int, bool, str]:
+    info = plan.packages[position].files.head.info
+    return -info.replaces_priority, info.name != info.origin, info.name
 
 
 def overridden_paths(draft: Draft) -> frozenset[str]:

@@ -155,6 +155,24 @@ def _compare_case(folder: Path, case: Case, owners: Owners, ours: BuiltImage) ->
     faults += compare_indexes(ours.index, json.loads((expect / "index.json").read_text()))
     yield _judged(file, case["name"], "build", faults)
     yield _judged(file, case["name"], "packages", sets)
+    for platform in ours.platforms:
+        if len(list(expect.glob(f"layer-{platform}-*.json"))) > 1:
+            yield _judged(file, f"{case['name']} {platform}", "layers", _compare_layers(expect, platform, ours))
+
+
+def _compare_layers(expect: Path, platform: str, ours: BuiltImage) -> Iterator[str]:
+    """Which files share a layer, and in which order the layers lie; the top layer holds what is left."""
+    recorded = [
+        {entry["path"] for entry in json.loads(path.read_text())["entries"] if entry["type"] != "dir"}
+        for path in sorted(expect.glob(f"layer-{platform}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    ]
+    found = [{entry["path"] for entry in layer if entry["type"] != "dir"} for layer in ours.layers(platform)]
+    if len(found) != len(recorded):
+        yield f"{len(found)} layers, not {len(recorded)}"
+    for number, (left, right) in enumerate(zip(found[:-1], recorded[:-1], strict=False)):
+        difference = {path for path in left ^ right if not path.startswith("usr/lib/apk/db/")}
+        if difference:
+            yield f"layer {number} differs in {', '.join(sorted(difference)[:3])}"
 
 
 def recorded_tree(expect: Path, platform: str) -> Tree:

@@ -57,6 +57,10 @@ class BuiltImage:
                 tree[entry["path"]] = entry
         return tree
 
+    def layers(self, platform: str) -> list[list[Entry]]:
+        """Entries of each layer, lowest first."""
+        return [list(read_layer(self._blob(layer["digest"]))) for layer in self.manifest(platform)["layers"]]
+
     def _document(self, descriptor: Mapping[str, Any]) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self._blob(descriptor["digest"]))
         return document

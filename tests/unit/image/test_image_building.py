@@ -311,6 +311,99 @@ def test_architectures_without_a_common_version_are_refused() -> None:
     assert caught.value.reason == "architectures-differ"
 
 
+# --- layers ------------------------------------------------------------------------------------------------------------
+
+
+LAYERED = DEFINITION.replace("entrypoint", "layering: {strategy: STRATEGY, budget: BUDGET}\nentrypoint")
+GROUPED = "layering: {strategy: groups, groups: [[library, absent], [base]]}"
+
+
+def layered(strategy: str, budget: int) -> str:
+    return LAYERED.replace("STRATEGY", strategy).replace("BUDGET", str(budget))
+
+
+def layers_of(files: MemoryFiles, place: str) -> list[dict[str, tuple[Entry, str]]]:
+    opened = open_place(files, PurePosixPath(place), DEFAULT_LIMITS)
+    (image,) = stored_images(opened, DEFAULT_LIMITS)
+    found = []
+    for layer in image.layers:
+        entries: dict[str, tuple[Entry, str]] = {}
+        with opened.open(layer.name) as stream:
+            for entry, chunks in LayerReader(stream):
+                assert entry.path not in entries, f"{entry.path} stands twice"
+                entries[entry.path] = (entry, hashlib.sha256(b"".join(chunks)).hexdigest())
+        found.append(entries)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("definition", "count"),
+    [
+        (layered("single", 1), 1),
+        (layered("origin", 1), 2),
+        (layered("origin", 2), 3),
+        (layered("package", 20), 4),
+        (LAYERED.replace("layering: {strategy: STRATEGY, budget: BUDGET}", GROUPED), 4),
+    ],
+)
+def test_the_union_of_layers_is_the_tree(definition: str, count: int) -> None:
+    builder = amd64_builder(definition)
+    builder.publish(builder.build())
+    layers = layers_of(builder.files, "out/image")
+    assert len(layers) == count
+    union: dict[str, tuple[Entry, str]] = {}
+    for layer in layers:
+        for path in layer:
+            assert not path.rpartition("/")[0] or path.rpartition("/")[0] in layer, "parents are in the layer"
+        union |= layer
+    single = amd64_builder(DEFINITION)
+    single.publish(single.build())
+    (expected,) = layers_of(single.files, "out/image")
+    ignored = {"etc/apko.json", "etc/apkiln/manifest.json", "var/lib/db/sbom/apkiln-image.spdx.json"}
+    assert {path: item for path, item in union.items() if path not in ignored} == {
+        path: item for path, item in expected.items() if path not in ignored
+    }
+    assert union.keys() == expected.keys()
+
+
+def test_a_group_does_not_depend_on_the_rest_of_the_image() -> None:
+    def digests(definition: str) -> dict[tuple[str, ...], Any]:
+        (built,) = amd64_builder(definition).build().architectures
+        return {layer.packages: layer.layer.digests.digest for layer in built.layers if layer.packages}
+
+    small = digests(layered("package", 20))
+    large = digests(layered("package", 20).replace("[base, tool]", "[base, tool, other]"))
+    assert len(small) == 3
+    assert small.items() <= large.items()
+
+
+def test_the_bill_says_which_layer_holds_a_package() -> None:
+    built = amd64_builder(layered("package", 20)).build()
+    bill = json.loads(built.bills[0][1])
+    names = {item["SPDXID"]: item["name"] for item in bill["packages"]}
+    contained = {
+        names[row["relatedSpdxElement"]]: names[row["spdxElementId"]]
+        for row in bill["relationships"]
+        if row["relationshipType"] == "CONTAINS" and "ImageLayer" in row["spdxElementId"]
+    }
+    for layer in built.architectures[0].layers:
+        for package in layer.packages:
+            assert contained[package.rsplit("-", 2)[0]] == str(layer.layer.digests.digest)
+
+
+def test_a_hard_link_into_another_layer_is_a_copy() -> None:
+    link = "\n  - {path: /usr/bin/again, type: hardlink, source: /usr/share/tool/data}\nentrypoint"
+    single = amd64_builder(DEFINITION.replace("\nentrypoint", link)).build().architectures[0].tree.draft
+    assert single.nodes["usr/bin/again"].entry.type is EntryType.HARDLINK
+    builder = amd64_builder(layered("package", 20).replace("\nlayering", link.replace("entrypoint", "layering")))
+    built = builder.build()
+    draft = built.architectures[0].tree.draft
+    assert draft.nodes["usr/bin/again"].entry.type is EntryType.FILE
+    builder.publish(built)
+    top = layers_of(builder.files, "out/image")[-1]
+    assert top["usr/bin/again"][1] == hashlib.sha256(bytes(range(256)) * 64).hexdigest()
+
+
 # --- outputs -----------------------------------------------------------------------------------------------------------
 
 

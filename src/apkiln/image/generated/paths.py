@@ -24,8 +24,10 @@ LocalTree = Mapping[str, tuple[tuple[Entry, bytes], ...]]
 """What the doing module read for each `from`: entries relative to it with their content; a file is one entry named ``."""
 
 
-def apply_paths(draft: Draft, mutations: Iterable[PathMutation], local: LocalTree) -> None:
+def apply_paths(draft: Draft, mutations: Iterable[PathMutation], local: LocalTree, *, layered: bool = False) -> None:
     """Rule `paths-directive`.
+
+    `layered`: packages have layers of their own, so a hard link to a package's file becomes a copy of it, with a notice.
 
     Raises, all faults at once and with the place in the definition: ConfigurationError (`path-type`, `no-such-path`,
     `path-through-file`, `path-leaves-root`, `bad-path`, `bad-link-target`), ConflictError (`path-exists`,
@@ -35,6 +37,8 @@ def apply_paths(draft: Draft, mutations: Iterable[PathMutation], local: LocalTre
     for mutation in mutations:
         try:
             _apply(draft, mutation, local)
+            if layered and mutation.type == "hardlink":
+                _copy_instead(draft, mutation)
         except ApkilnError as fault:
             faults.add(fault.located(mutation.origin))
     faults.raise_if_any()
@@ -122,6 +126,18 @@ def _hardlink(draft: Draft, mutation: PathMutation, path: str, local: LocalTree)
     if path != source and _may_write(draft, mutation, path):
         draft.put(RULE, entry._replace(path=path, type=EntryType.HARDLINK, size=0, target=source))
         _set_metadata(draft, mutation, path)
+
+
+def _copy_instead(draft: Draft, mutation: PathMutation) -> None:
+    """A link into another layer would find nothing there."""
+    path = draft.resolve_parent(mutation.path.strip("/"))
+    node = draft.nodes.get(path)
+    if node is None or node.entry.type is not EntryType.HARDLINK or node.entry.target in draft.nodes:
+        return
+    held = draft.entry(node.entry.target)
+    assert held is not None, "a hard link has a target"
+    draft.put(RULE, held._replace(path=path), None, node.entry.target)
+    draft.notice(f"`{mutation.path}` is a copy: a hard link cannot lead into the layer of a package")
 
 
 def _permissions(draft: Draft, mutation: PathMutation, path: str, local: LocalTree) -> None:

@@ -1,0 +1,89 @@
+"""The layers of one image: each put together from parts in the store, and measured (spec image.md §8.2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from apkiln.formats.archive import tar_writer
+from apkiln.formats.deflate.codec import Codec
+from apkiln.image.assembling import measure_layer, store_part
+from apkiln.image.documents import BuiltLayer
+from apkiln.image.generated.draft import Draft
+from apkiln.image.grouping import Groups
+from apkiln.image.layers import (
+    GeneratedPart,
+    KeptContent,
+    LayerPart,
+    LayerRecipe,
+    generated_parts,
+    group_skeleton,
+    overridden_paths,
+    parts_key,
+    skeleton,
+)
+from apkiln.image.planned_tree import PlannedTree
+from apkiln.rootfs.segments import Segment, open_content, variant
+from apkiln.rootfs.tree import without
+from apkiln.system.store import Store
+
+END = "end"
+"""Name of the part that ends a layer of packages."""
+
+
+class LayerMaker:
+    """Makes the layers of one finished tree.  `segments`: by position in the tree's plan."""
+
+    def __init__(self, store: Store, codec: Codec, tree: PlannedTree, draft: Draft, segments: Sequence[Segment]) -> None:
+        self._store = store
+        self._codec = codec
+        self._tree = tree
+        self._draft = draft
+        self._segments = segments
+        self._remaining = without(tree.plan, overridden_paths(draft))
+
+    def make(self, groups: Groups) -> tuple[BuiltLayer, ...]:
+        """One layer for each group and one on top; without groups a single layer."""
+        if not groups:
+            everything = tuple(range(len(self._segments)))
+            return (self._built((self._skeleton(), *self._packages(everything), self._generated()), everything),)
+        lower = [self._built(self._group(group), group) for group in groups]
+        return (*lower, self._built((self._skeleton(), self._generated()), ()))
+
+    def _built(self, parts: Iterable[LayerPart], group: Collection[int]) -> BuiltLayer:
+        names = sorted(self._segments[position].files.name_version for position in group)
+        return BuiltLayer(measure_layer(self._store, LayerRecipe(tuple(parts))), tuple(names))
+
+    def _group(self, group: Collection[int]) -> Iterator[LayerPart]:
+        yield self._bytes("skeleton", group_skeleton(self._remaining, group))
+        yield from self._packages(group)
+        yield self._bytes(END, tar_writer.END_OF_ARCHIVE)
+
+    def _skeleton(self) -> LayerPart:
+        return self._bytes("skeleton", skeleton((item.directory for item in self._remaining.directories), self._draft))
+
+    def _bytes(self, name: str, content: bytes) -> LayerPart:
+        return store_part(self._store, name, hashlib.sha256(content).hexdigest(), lambda: (content,), self._codec)
+
+    def _packages(self, group: Collection[int]) -> Iterator[LayerPart]:
+        """The segments that have something to give, by package name."""
+        for position in sorted(group, key=lambda position: self._segments[position].files.name):
+            package, segment = self._remaining.packages[position], self._segments[position]
+            data = segment.data
+            if package.excluded or package.moved:
+                data = variant(self._store, segment, package.excluded, package.moved, self._codec)
+            if data.raw_size:
+                yield LayerPart(segment.files.name_version, data)
+
+    def _generated(self) -> LayerPart:
+        parts = tuple(generated_parts(self._draft))
+        key = parts_key(parts, self._tree.sha256)
+        return store_part(self._store, "generated", key, lambda: self._chunks(parts), self._codec)
+
+    def _chunks(self, parts: Iterable[GeneratedPart]) -> Iterator[bytes]:
+        for part in parts:
+            if isinstance(part, KeptContent):
+                item = self._tree.content_entry(part.path)
+                yield from open_content(self._store, self._segments[self._tree.position(part.path)], item.entry.path)
+            else:
+                yield part
