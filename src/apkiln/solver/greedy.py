@@ -221,7 +221,7 @@ class GreedyRun:
         common = {text: version for text, version in _owned(candidates[0])}
         for candidate in candidates[1:]:
             owned = dict(_owned(candidate))
-            common = {text: version for text, version in common.items() if text in owned}
+            common = {text: version and owned[text] for text, version in common.items() if text in owned}
         members = set(candidates)
         for text, version in common.items():
             other = self.universe.name(text)
