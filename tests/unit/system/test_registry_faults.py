@@ -7,13 +7,13 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.registry_contract import Content, as_document, attach, describe, noise, push_image, reason_of
+from tests.registry_contract import Content, as_document, attach, noise, push_image, reason_of
 from tests.registry_contract import Server as Contract
 
 from apkiln.core.errors import ApkilnError, ConflictError, UnavailableError, VerificationError
 from apkiln.core.secret import Secret
 from apkiln.formats.oci import media_types
-from apkiln.formats.oci.documents import Descriptor, Index, encode_index
+from apkiln.formats.oci.documents import Descriptor, Index, describe, encode_index
 from apkiln.system.clock import ManualClock
 from apkiln.system.http import HttpPolicy
 from apkiln.system.memory_registry import Fault, MemoryNetwork, MemoryRegistry, RegistryTraits, memory_registry_client
