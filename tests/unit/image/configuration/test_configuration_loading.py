@@ -486,6 +486,21 @@ def examples() -> list[Path]:
     return sorted([*root.rglob("*.yaml"), *runs])
 
 
+def test_every_example_loads() -> None:
+    ours = sorted((Path(__file__).resolve().parents[4] / "examples").rglob("image.yaml"))
+    assert ours
+    for path in [*ours, *examples()]:
+        folder = path.parents[2] if "cases" in path.parts else path.parent.parent
+        files = (folder, path.parent, *path.parents[:4])
+
+        def read_file(name: str, files: tuple[Path, ...] = files) -> bytes | None:
+            found = next((place / name for place in files if (place / name).is_file()), None)
+            return None if found is None else found.read_bytes()
+
+        if path.parent.name != "accepts-unknown-service-type":
+            load_configuration(str(path), read_file)
+
+
 def keys_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Paths of all keys of mappings that the schema fixes."""
     free = {"environment", "annotations", "services"}
