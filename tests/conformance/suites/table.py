@@ -13,6 +13,7 @@ MODULES = (
     "apko_images",
     "image_definitions",
     "image_documents",
+    "image_audit",
 )
 
 

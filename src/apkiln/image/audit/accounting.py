@@ -30,7 +30,7 @@ RULES: dict[str, str] = {
     "apkiln-lock": r"etc/apkiln/lock\.json",
     "apkiln-manifest": r"etc/apkiln/manifest\.json",
     "base-directories": r"^$",
-    "busybox-links": r"(usr/)?s?bin/[^/]+|linuxrc",
+    "busybox-links": _ANYWHERE,
     "certificates": r"usr/local/share/ca-certificates/[^/]+\.crt",
     "checksum-sidecars": r"(.*/)?\.[^/]+\.sha256",
     "configuration-copy": r"etc/apko\.json",
@@ -45,6 +45,8 @@ RULES: dict[str, str] = {
 }
 """Every rule of this product, with the paths it may generate apart from directories (a full-match pattern; "" = any).  A
 manifest cannot excuse a stray file by naming another rule for it, or a rule that does not exist."""
+_ONLY_LINKS = frozenset({"busybox-links"})
+"""Rules that make nothing but symlinks and the directories these need: where, a package's list says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,17 @@ def _by_path(
         pattern = RULES.get(rule)
         if pattern is None:
             violations.append(Violation("unknown-rule", path, "a rule of this program", rule))
-        elif check_domain and pattern and row["type"] != "directory" and not re.fullmatch(pattern, path):
+        elif check_domain and not _in_domain(rule, pattern, path, row["type"]):
             violations.append(Violation("rule-domain", path, f"a path of `{rule}`", path))
     return found
+
+
+def _in_domain(rule: str, pattern: str, path: str, kind: str) -> bool:
+    if kind == "directory":
+        return True
+    if rule in _ONLY_LINKS and kind != "symlink":
+        return False
+    return not pattern or re.fullmatch(pattern, path) is not None
 
 
 def _expectation(rule: str, row: dict[str, Any]) -> Expectation:

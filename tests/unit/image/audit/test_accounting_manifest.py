@@ -52,6 +52,7 @@ def test_only_the_manifest_itself_may_lack_a_digest() -> None:
         ("device-nodes", "dev/kmem", "rule-domain"),
         ("home-directories", "home/app/.profile", "rule-domain"),
         ("paths-directive", "anything/at/all", None),
+        ("busybox-links", "usr/bin/file-not-link", "rule-domain"),
         ("made-up", "etc/apk/arch", "unknown-rule"),
     ],
 )
