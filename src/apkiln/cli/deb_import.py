@@ -10,9 +10,8 @@ if TYPE_CHECKING:
 
     from apkiln.cli.context import Context
     from apkiln.core.arch import Arch
-    from apkiln.debian.converting import ImportAccess
+    from apkiln.debian.converting import ConvertedPackage, ImportAccess
     from apkiln.debian.importing import ImportResult
-    from apkiln.debian.lock import ImportedPackage
     from apkiln.formats.deb.sources import Source
     from apkiln.repository.publishing import Publication, Workshop
     from apkiln.system.files import DiskFiles
@@ -171,7 +170,7 @@ def _publish(result: ImportResult, directory: Path, keys: list[Path], workshop: 
     passing.make_directory(staging)
     try:
         paths = map_in_threads(
-            lambda package: stage_package(package, found, staging, access.store, passing, access.codec, access.limits),
+            lambda item: stage_package(item, found, staging, access.store, passing, access.codec),
             _unpublished(result, directory, workshop),
             workshop.jobs,
         )
@@ -181,7 +180,7 @@ def _publish(result: ImportResult, directory: Path, keys: list[Path], workshop: 
             passing.remove(staging / name)
 
 
-def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> list[ImportedPackage]:
+def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> list[ConvertedPackage]:
     """What is to be added: all but packages that an earlier import published with other relations, which keep their bytes."""
     from apkiln.debian.staging import is_same_import
     from apkiln.formats.apk.package import read_package
@@ -192,8 +191,9 @@ def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> l
         for arch, records in read_listing(directory, workshop).items()
         for record in records
     }
-    wanted: list[ImportedPackage] = []
-    for package in result.packages:
+    wanted: list[ConvertedPackage] = []
+    for converted in result.converted:
+        package = converted.package
         arch, identity = listed.get((package.name, package.version), ("", package.identity))
         if identity != package.identity:
             with workshop.files.open(directory / arch / f"{package.name}-{package.version}.apk") as stream:
@@ -201,7 +201,7 @@ def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> l
             if is_same_import(package, published):
                 workshop.reporter.note(f"{published.info.name_version} stays as published: an earlier import mapped it otherwise")
                 continue
-        wanted.append(package)
+        wanted.append(converted)
     return wanted
 
 

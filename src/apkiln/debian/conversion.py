@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import BinaryIO
 
-from apkiln.core import canonical_json
 from apkiln.core.errors import VerificationError
 from apkiln.core.limits import GIB, Limits
 from apkiln.core.origin import Origin
@@ -46,11 +44,6 @@ class ConversionPlan:
     deb_sha256: str
     kind: str = "package"
     """`package`, or `layout` for the generated base layout."""
-
-    def key(self, codec: str) -> str:
-        """Name of the result: equal keys give equal bytes."""
-        value = {"plan": asdict(self), "converter": CONVERTER_VERSION, "codec": codec}
-        return hashlib.sha256(canonical_json.encode(value, sort_keys=True)).hexdigest()
 
 
 def unpack(stream: BinaryIO, package: str, limits: Limits) -> UnpackedDeb:

@@ -17,6 +17,7 @@ from apkiln.core.progress import Reporter
 from apkiln.debian import layout
 from apkiln.debian.binaries import BinaryPackage
 from apkiln.debian.conversion import (
+    CONVERTER_VERSION,
     MAXIMUM_DATA,
     ConversionPlan,
     UnpackedDeb,
@@ -28,13 +29,14 @@ from apkiln.debian.conversion import (
 from apkiln.debian.facts import FACTS_VERSION, PackageFacts
 from apkiln.debian.file_tree import FileTree
 from apkiln.debian.lock import ImportedPackage
-from apkiln.formats.apk.package_writer import PackageDraft, write_package
+from apkiln.formats.apk.contents import PackageInfo
+from apkiln.formats.apk.package_writer import DataMember, PackageDraft, write_around, write_data
 from apkiln.formats.deflate.codec import Codec
 from apkiln.system.package_archive import PackageArchive
 from apkiln.system.store import Store
 
-_FACTS_TABLE = "deb-facts"
-_CONVERSIONS_TABLE = "deb-conversions"
+_PREPARED_TABLE = "deb-prepared"
+_CHUNK = 1 << 20
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -54,22 +56,62 @@ class ImportAccess:
     """Unix seconds, to judge `Valid-Until`."""
 
 
-def all_facts(packages: Sequence[BinaryPackage], access: ImportAccess) -> dict[str, PackageFacts]:
-    found = _each("read packages", packages, lambda package: _facts(package, access), access)
-    return {facts.name: facts for facts in found}
+@dataclass(frozen=True, slots=True)
+class PreparedPackage:
+    """A `.deb` read once: what its files tell, and its files as the data member of a package, in the store.
+
+    Nothing here depends on relations or versions, so a package that is mapped anew is not unpacked again.
+    """
+
+    facts: PackageFacts
+    data: DataMember
+    """Its bytes are the blob of this SHA-256."""
+    newest: int
+    """Build date: newest time in the control member, Unix seconds."""
 
 
-def _facts(package: BinaryPackage, access: ImportAccess) -> PackageFacts:
+@dataclass(frozen=True, slots=True)
+class ConvertedPackage:
+    """A package whose parts are known; `debian.staging` writes it."""
+
+    package: ImportedPackage
+    info: PackageInfo
+    data: DataMember
+    """Its bytes are the blob of this SHA-256."""
+
+
+def prepare_all(packages: Sequence[BinaryPackage], access: ImportAccess) -> dict[str, PreparedPackage]:
+    """Every package by name, read now or earlier.  The input faults of all packages are raised together."""
+    # The biggest first: the last one to end decides how long all take.
+    order = sorted(packages, key=lambda package: (-package.size, package.name))
+    found = _each("convert packages", order, lambda package: _prepared(package, access), access)
+    return {item.facts.name: item for item in found}
+
+
+def _prepared(package: BinaryPackage, access: ImportAccess) -> PreparedPackage:
     import msgspec
 
-    key = f"{package.sha256}-{FACTS_VERSION}"
-    stored = access.store.get(_FACTS_TABLE, key)
+    key = f"{package.sha256}-{FACTS_VERSION}-{CONVERTER_VERSION}-{access.codec.name}"
+    stored = access.store.get(_PREPARED_TABLE, key)
     if stored is not None:
         with suppress(msgspec.DecodeError):  # written by another version of this program
-            return msgspec.json.decode(stored, type=PackageFacts)
-    facts = facts_of(_unpacked(package, access))
-    access.store.put(_FACTS_TABLE, key, msgspec.json.encode(facts))
-    return facts
+            known = msgspec.msgpack.decode(stored, type=PreparedPackage)
+            if access.store.size(Digest.sha256(known.data.sha256)) == known.data.size:
+                return known
+    unpacked = _unpacked(package, access)
+    tree = converted_tree(unpacked, f"{package.name} {package.version}")
+    prepared = PreparedPackage(facts_of(unpacked), _store_data(tree, access), unpacked.control.newest)
+    access.store.put(_PREPARED_TABLE, key, msgspec.msgpack.encode(prepared))
+    return prepared
+
+
+def _store_data(tree: FileTree, access: ImportAccess) -> DataMember:
+    spool = BytesIO()
+    data = write_data(tree.entries, lambda path: (tree.contents[path],), access.codec, spool)
+    with access.store.writer() as writer:
+        writer.write(spool.getvalue())
+        writer.commit(Digest.sha256(data.sha256))
+    return data
 
 
 def _unpacked(package: BinaryPackage, access: ImportAccess) -> UnpackedDeb:
@@ -111,70 +153,66 @@ def convert_all(
     plans: Sequence[ConversionPlan],
     packages: Mapping[str, BinaryPackage],
     layout_source: BinaryPackage | None,
-    facts: Mapping[str, PackageFacts],
+    prepared: Mapping[str, PreparedPackage],
     access: ImportAccess,
-) -> tuple[ImportedPackage, ...]:
-    def convert(plan: ConversionPlan) -> ImportedPackage:
-        package = layout_source if plan.kind == "layout" else packages[plan.mapped.name]
-        converted = _converted(plan, package, access)
-        told = None if plan.kind == "layout" else facts[plan.mapped.name]
-        return ImportedPackage(
-            plan.mapped.name,
-            plan.mapped.version,
-            plan.mapped.arch,
-            converted.sha256,
-            converted.size,
-            converted.identity,
-            package.version if package and told else "",
-            plan.deb_sha256,
-            package.source if package else "",
-            package.source_version if package else "",
-            told.scripts if told else (),
-            told.privileged if told else (),
+) -> tuple[ConvertedPackage, ...]:
+    """The packages of plans, by name.  `packages` and `prepared` hold every plan's but the layout's."""
+
+    def convert(plan: ConversionPlan) -> ConvertedPackage:
+        if plan.kind == "layout":
+            return _assembled(plan, *_layout(plan, layout_source, access), access)
+        item = prepared[plan.mapped.name]
+        return _assembled(plan, item.data, item.newest, packages[plan.mapped.name], item.facts, access)
+
+    return tuple(sorted(_each("assemble packages", plans, convert, access), key=lambda item: item.package.name))
+
+
+def _layout(
+    plan: ConversionPlan, source: BinaryPackage | None, access: ImportAccess
+) -> tuple[DataMember, int, BinaryPackage | None, None]:
+    if source is None:
+        return _store_data(layout.layout_tree(plan.mapped.arch, None, 0), access), 0, None, None
+    unpacked = _unpacked(source, access)
+    newest = unpacked.control.newest
+    return _store_data(layout.layout_tree(plan.mapped.arch, unpacked.tree, newest), access), newest, source, None
+
+
+def _assembled(
+    plan: ConversionPlan,
+    data: DataMember,
+    newest: int,
+    source: BinaryPackage | None,
+    facts: PackageFacts | None,
+    access: ImportAccess,
+) -> ConvertedPackage:
+    """The package around a data member, as digests: its bytes are put together when it is published (`debian.staging`)."""
+    stream = access.store.open(Digest.sha256(data.sha256))
+    if stream is None:
+        raise UnavailableError(
+            "converted files are gone from the cache",
+            reason="missing-blob",
+            origin=Origin(package=plan.mapped.name),
+            retriable=True,
         )
-
-    # The biggest first: the last one to end decides how long all take.
-    order = sorted(plans, key=lambda plan: -packages[plan.mapped.name].size if plan.mapped.name in packages else 0)
-    return tuple(sorted(_each("convert packages", order, convert, access), key=lambda item: item.name))
-
-
-@dataclass(frozen=True, slots=True)
-class _Converted:
-    """A conversion whose blob is in the store."""
-
-    sha256: str
-    size: int
-    identity: str
-
-
-def _converted(plan: ConversionPlan, package: BinaryPackage | None, access: ImportAccess) -> _Converted:
-    """The conversion of a plan, made now or earlier."""
-    import msgspec
-
-    key = plan.key(access.codec.name)
-    stored = access.store.get(_CONVERSIONS_TABLE, key)
-    if stored is not None:
-        with suppress(msgspec.DecodeError):
-            known = msgspec.json.decode(stored, type=_Converted)
-            if access.store.size(Digest.sha256(bytes.fromhex(known.sha256))) == known.size:
-                return known
-    tree, newest = _tree_of(plan, package, access)
-    draft = PackageDraft(package_info(plan.mapped, newest), tree.entries)
-    with access.store.writer() as writer:
-        written = write_package(draft, lambda path: (tree.contents[path],), access.codec, BytesIO(), writer.write)
-        digest = writer.commit(Digest.sha256(written.sha256))
-    converted = _Converted(digest.hex, written.size, written.identity.hex())
-    access.store.put(_CONVERSIONS_TABLE, key, msgspec.json.encode(converted))
-    return converted
-
-
-def _tree_of(plan: ConversionPlan, package: BinaryPackage | None, access: ImportAccess) -> tuple[FileTree, int]:
-    if package is None:
-        return layout.layout_tree(plan.mapped.arch, None, 0), 0
-    unpacked = _unpacked(package, access)
-    if plan.kind == "layout":
-        return layout.layout_tree(plan.mapped.arch, unpacked.tree, unpacked.control.newest), unpacked.control.newest
-    return converted_tree(unpacked, f"{plan.mapped.name}-{plan.mapped.version}"), unpacked.control.newest
+    with stream:
+        draft = PackageDraft(package_info(plan.mapped, newest), ())
+        written = write_around(draft, data, iter(lambda: stream.read(_CHUNK), b""), access.codec, lambda chunk: None)
+    mapped = plan.mapped
+    package = ImportedPackage(
+        mapped.name,
+        mapped.version,
+        mapped.arch,
+        written.sha256.hex(),
+        written.size,
+        written.identity.hex(),
+        source.version if source and facts else "",
+        plan.deb_sha256,
+        source.source if source else "",
+        source.source_version if source else "",
+        facts.scripts if facts else (),
+        facts.privileged if facts else (),
+    )
+    return ConvertedPackage(package, written.info, data)
 
 
 def _each(task: str, items: Sequence[_T], work: Callable[[_T], _R], access: ImportAccess) -> list[_R]:

@@ -15,7 +15,7 @@ from apkiln.debian import layout
 from apkiln.debian.binaries import BinaryPackage
 from apkiln.debian.closure import resolve_closure
 from apkiln.debian.conversion import CONVERTER_VERSION
-from apkiln.debian.converting import ImportAccess, all_facts, convert_all
+from apkiln.debian.converting import ConvertedPackage, ImportAccess, convert_all, prepare_all
 from apkiln.debian.facts import FACTS_VERSION
 from apkiln.debian.ledger import Ledger, LedgerRow
 from apkiln.debian.lock import ImportedPackage, ImportRecord, lock_document, write_ledger
@@ -45,15 +45,20 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What came of it.  Every package's bytes are a blob of the store."""
+    """What came of it."""
 
-    packages: tuple[ImportedPackage, ...]
+    converted: tuple[ConvertedPackage, ...]
+    """By name.  Their files are in the store; `debian.staging` writes the packages."""
     ledger: tuple[LedgerRow, ...]
     """All rows, to be kept before the packages are published."""
     lock: bytes
     """The import lock (`lock_document`)."""
     notes: tuple[str, ...]
     """For the user: one line each."""
+
+    @property
+    def packages(self) -> tuple[ImportedPackage, ...]:
+        return tuple(item.package for item in self.converted)
 
 
 def import_packages(request: ImportRequest, rows: tuple[LedgerRow, ...], access: ImportAccess) -> ImportResult:
@@ -84,7 +89,8 @@ def _import(request: ImportRequest, snapshot: Snapshot, rows: tuple[LedgerRow, .
     source = snapshot.candidate(layout.LAYOUT_SOURCE)
     sources = [source] if source is not None else []
     _download([*full.packages, *sources], access)
-    facts = all_facts(full.packages, access)
+    prepared = prepare_all(full.packages, access)
+    facts = {name: item.facts for name, item in prepared.items()}
     pruned = prune_installer(snapshot, names, full, facts) if request.prune == "installer" else Pruned(full, ())
     kept = {package.name: facts[package.name] for package in pruned.closure.packages}
     ledger = Ledger(rows)
@@ -92,7 +98,8 @@ def _import(request: ImportRequest, snapshot: Snapshot, rows: tuple[LedgerRow, .
     mapper.seed([*pruned.closure.packages, *sources])
     plans, notes = package_plans(pruned.closure, mapper, kept)
     plans.append(layout_plan(request.arch, source, ledger, snapshot))
-    packages = convert_all(plans, {package.name: package for package in pruned.closure.packages}, source, kept, access)
+    named = {package.name: package for package in pruned.closure.packages}
+    converted = convert_all(plans, named, source, prepared, access)
     notes += closure_notes(pruned, kept)
     record = ImportRecord(
         names=request.names,
@@ -100,12 +107,12 @@ def _import(request: ImportRequest, snapshot: Snapshot, rows: tuple[LedgerRow, .
         prune=request.prune,
         converter=CONVERTER_VERSION,
         lists=snapshot.lists,
-        packages=packages,
+        packages=tuple(item.package for item in converted),
         choices=pruned.closure.choices,
         decisions=pruned.decisions,
         notes=tuple(notes),
     )
-    return ImportResult(packages, ledger.rows(), lock_document(record), tuple(notes))
+    return ImportResult(converted, ledger.rows(), lock_document(record), tuple(notes))
 
 
 def _roots(request: ImportRequest, snapshot: Snapshot) -> tuple[str, ...]:
@@ -142,7 +149,7 @@ def _import_key(request: ImportRequest, lists: tuple[SuiteList, ...], rows: tupl
 
 
 def _recall(key: str, store: Store) -> ImportResult | None:
-    """A result of an earlier run, when all its packages are still in the store."""
+    """A result of an earlier run, when all its files are still in the store."""
     import msgspec
 
     stored = store.get(_IMPORTS_TABLE, key)
@@ -152,7 +159,7 @@ def _recall(key: str, store: Store) -> ImportResult | None:
         result = msgspec.msgpack.decode(stored, type=ImportResult)
     except msgspec.DecodeError:
         return None  # written by another version of this program
-    whole = all(store.size(Digest.sha256(bytes.fromhex(package.sha256))) == package.size for package in result.packages)
+    whole = all(store.size(Digest.sha256(item.data.sha256)) == item.data.size for item in result.converted)
     return result if whole else None
 
 

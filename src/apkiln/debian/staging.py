@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnavailableError, VerificationError
-from apkiln.core.limits import Limits
 from apkiln.core.origin import Origin
+from apkiln.debian.converting import ConvertedPackage
 from apkiln.debian.lock import ImportedPackage
 from apkiln.formats.apk.contents import PackageContents
-from apkiln.formats.apk.package import read_package
-from apkiln.formats.apk.signing import SectionSigner, signature_section, signatures_of
+from apkiln.formats.apk.package_writer import PackageDraft, write_around
+from apkiln.formats.apk.signing import SectionSigner
 from apkiln.formats.deflate.codec import Codec
 from apkiln.system.files import FileWriter
 from apkiln.system.store import Store
 
-ALGORITHMS = ("RSA256",)
 _CHUNK = 1 << 20
 
 
@@ -30,46 +29,43 @@ def is_same_import(package: ImportedPackage, published: PackageContents) -> bool
     return f"deb-sha256 = {package.deb_sha256}" in published.info.comments
 
 
+def write_converted(
+    converted: ConvertedPackage,
+    store: Store,
+    codec: Codec,
+    write: Callable[[bytes], object],
+    signers: Sequence[SectionSigner] = (),
+) -> None:
+    """Write one package through `write`, with a signature of each signer.
+
+    Identity and data digest are those that the import recorded.  Raises UnavailableError (`missing-blob`) and
+    VerificationError (`data-hash-mismatch`); what is damaged leaves the store.
+    """
+    digest = Digest.sha256(converted.data.sha256)
+    place = Origin(package=converted.info.name_version)
+    stream = store.open(digest)
+    if stream is None:
+        raise UnavailableError("converted files are gone from the cache", reason="missing-blob", origin=place, retriable=True)
+    with stream:
+        try:
+            chunks = iter(lambda: stream.read(_CHUNK), b"")
+            write_around(PackageDraft(converted.info, ()), converted.data, chunks, codec, write, signers=signers)
+        except VerificationError as fault:
+            store.discard(digest)
+            fault.hint = "run the command again: the damaged files were removed from the cache"
+            raise
+
+
 def stage_package(
-    package: ImportedPackage,
+    converted: ConvertedPackage,
     signers: Sequence[SectionSigner],
     directory: PurePath,
     store: Store,
     files: FileWriter,
     codec: Codec,
-    limits: Limits,
 ) -> PurePath:
-    """Write one package, read and checked from the store, with a signature of each signer; the path of the file.
-
-    Identity and data digest are those of the unsigned package.  Raises UnavailableError (`missing-blob`), VerificationError
-    (`digest-mismatch`) and the errors of `read_package`.
-    """
-    name = f"{package.name}-{package.version}"
-    expected = Digest.sha256(bytes.fromhex(package.sha256))
-    stream = store.open(expected)
-    if stream is None:
-        raise UnavailableError(
-            "the converted package is gone from the cache", reason="missing-blob", origin=Origin(package=name), retriable=True
-        )
-    with stream:
-        contents = read_package(stream, limits)
-        if contents.sha256 != expected.value:
-            store.discard(expected)
-            raise VerificationError(
-                "the converted package in the cache is damaged",
-                reason="digest-mismatch",
-                origin=Origin(package=name, digest=str(expected)),
-                retriable=True,
-            )
-        (_, _), (start, length), _ = contents.sections
-        stream.seek(start)
-        section = signature_section(
-            signatures_of(stream.read(length), signers, ALGORITHMS), codec, mtime=contents.info.build_date
-        )
-        target = directory / f"{name}.apk"
-        stream.seek(start)
-        with files.create(target, replace=True) as output:
-            output.write(section)
-            while chunk := stream.read(_CHUNK):
-                output.write(chunk)
+    """`write_converted` into a file of `directory`, which appears only when it is whole; its path."""
+    target = directory / f"{converted.info.name_version}.apk"
+    with files.create(target, replace=True) as output:
+        write_converted(converted, store, codec, output.write, signers)
     return target
