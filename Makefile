@@ -43,5 +43,9 @@ lock:
 	uv pip compile --universal --generate-hashes --python-version 3.11 pyproject.toml --no-emit-index-url --no-emit-find-links --no-header -q -o requirements/runtime.lock
 	uv pip compile --universal --generate-hashes --python-version 3.11 pyproject.toml --group dev --no-emit-index-url --no-emit-find-links --no-header -q -o requirements/dev.lock
 
+# After changing the table of keys in image/configuration/keys.py.
+schema: install
+	@$(BIN)/python scripts/write_schema.py
+
 clean:
 	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
