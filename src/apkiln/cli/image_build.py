@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from apkiln.cli.resolve_arguments import add_resolve_arguments, resolve_definition
+from apkiln.cli.build_arguments import add_build_arguments, build_definition
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from apkiln.cli.context import Context
-    from apkiln.cli.resolve_arguments import Resolved
     from apkiln.image.building import BuiltImage
     from apkiln.image.output import OutputTarget
 
@@ -30,65 +29,29 @@ EPILOG = """examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    add_resolve_arguments(parser)
+    add_build_arguments(parser)
     parser.add_argument("tag", metavar="TAG", help="reference that the image gets, such as `example.com/app:1.0`")
     parser.add_argument("out", metavar="OUT", nargs="?", help="directory, or file ending in `.tar`")
     group = parser.add_argument_group("output")
     group.add_argument("--output", metavar="type=KIND,dest=PATH", help="`oci-dir`, `oci-archive`, `docker` or `rootfs`")
     group.add_argument("--no-arch-suffix", action="store_true", help="docker archives of several architectures: one tag")
-    group.add_argument("--sbom", action=argparse.BooleanOptionalAction, default=True, help="write bills of materials")
     group.add_argument("--sbom-path", metavar="DIR", help="where bills of materials go (default: beside the image)")
-    group.add_argument("--sbom-lenient", action="store_true", help="pass over unusable bills that packages ship")
-    group.add_argument("--sbom-formats", metavar="LIST", default="", help="`spdx`, `cyclonedx` (default: spdx)")
-    group.add_argument("--vcs", action=argparse.BooleanOptionalAction, default=True, help="name source and revision")
-    files = parser.add_argument_group("files")
-    files.add_argument("--strict-origin", action="store_true", help="packages of one origin may not overwrite each other")
-    files.add_argument("--no-identical", action="store_true", help="equal files of two packages are a conflict too")
-    files.add_argument("--force-overwrite", metavar="GLOB", action="append", default=[], help="paths that may be overwritten")
-    files.add_argument("--allow-devices", action="store_true", help="packages may ship device nodes")
-    files.add_argument("--allow-missing-bundle", action="store_true", help="certificates without a bundle are no error")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     from pathlib import Path
 
-    from apkiln.formats.deflate.codec import canonical_codec
     from apkiln.formats.oci.reference import parse_reference
-    from apkiln.image.bills import BillRequest, parse_formats
-    from apkiln.image.building import BuildOptions, build_image
     from apkiln.image.output import Publication, write_image
-    from apkiln.rootfs.tree_plan import OwnershipPolicy
     from apkiln.system.files import DiskFiles
 
     reference = parse_reference(arguments.tag)
     target, place = _target(arguments, context)
-    resolved = resolve_definition(arguments, context)
-    configuration = resolved.loaded.configuration
-    revision = _revision(arguments, context, resolved) if arguments.vcs else ""
-    wanted = arguments.sbom_formats or ",".join(configuration.sbom.formats)
-    formats = parse_formats(wanted) if arguments.sbom else ()
-    options = BuildOptions(
-        canonical_codec(),
-        OwnershipPolicy(
-            allow_identical=not arguments.no_identical,
-            strict_origin=arguments.strict_origin,
-            force_overwrite=tuple(arguments.force_overwrite),
-            allow_devices=arguments.allow_devices,
-        ),
-        revision,
-        _definition_directory(arguments, context),
-        arguments.allow_missing_bundle,
-        BillRequest(reference.name, configuration.sbom, configuration.vcs_url or revision, arguments.sbom_lenient),
-        formats,
-    )
-    built = build_image(configuration, resolved.resolution, options, resolved.access)
-    for item in built.architectures:
-        for notice in item.notices:
-            context.reporter.note(f"{item.arch.apk}: {notice}" if len(built.architectures) > 1 else notice)
+    built, store = build_definition(arguments, context, reference)
     bills_place = Path(context.settings.working_directory, arguments.sbom_path) if arguments.sbom_path else None
     write_image(
         DiskFiles(durable=False),
-        resolved.access.store,
+        store,
         built,
         Publication(target, place, reference, bills_place, suffix=not arguments.no_arch_suffix),
     )
@@ -110,23 +73,6 @@ def _target(arguments: argparse.Namespace, context: Context) -> tuple[OutputTarg
     place = Path(context.settings.working_directory, target.path)
     check_target(DiskFiles(), target, place)
     return target, place
-
-
-def _definition_directory(arguments: argparse.Namespace, context: Context) -> Path:
-    from pathlib import Path
-
-    return Path(context.settings.working_directory, arguments.config).parent
-
-
-def _revision(arguments: argparse.Namespace, context: Context, resolved: Resolved) -> str:
-    from pathlib import Path
-
-    from apkiln.image.revision import find_revision
-
-    if resolved.loaded.configuration.vcs_url:
-        return ""
-    working_directory = Path(context.settings.working_directory)
-    return find_revision(resolved.access.files, _definition_directory(arguments, context), working_directory)
 
 
 def _report(built: BuiltImage, target: OutputTarget, arguments: argparse.Namespace, context: Context) -> None:

@@ -1,0 +1,78 @@
+"""Arguments of every command that builds an image, and the image they give, complete in the cache (spec image.md §3)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apkiln.cli.resolve_arguments import add_resolve_arguments, resolve_definition
+
+if TYPE_CHECKING:
+    from apkiln.cli.context import Context
+    from apkiln.cli.resolve_arguments import Resolved
+    from apkiln.formats.oci.reference import Reference
+    from apkiln.image.building import BuiltImage
+    from apkiln.system.store import Store
+
+
+def add_build_arguments(parser: argparse.ArgumentParser) -> None:
+    """`CONFIG`, what adds to it, what decides about packages, bills of materials and files."""
+    add_resolve_arguments(parser)
+    group = parser.add_argument_group("what is built")
+    group.add_argument("--sbom", action=argparse.BooleanOptionalAction, default=True, help="write bills of materials")
+    group.add_argument("--sbom-lenient", action="store_true", help="pass over unusable bills that packages ship")
+    group.add_argument("--sbom-formats", metavar="LIST", default="", help="`spdx`, `cyclonedx` (default: spdx)")
+    group.add_argument("--vcs", action=argparse.BooleanOptionalAction, default=True, help="name source and revision")
+    files = parser.add_argument_group("files")
+    files.add_argument("--strict-origin", action="store_true", help="packages of one origin may not overwrite each other")
+    files.add_argument("--no-identical", action="store_true", help="equal files of two packages are a conflict too")
+    files.add_argument("--force-overwrite", metavar="GLOB", action="append", default=[], help="paths that may be overwritten")
+    files.add_argument("--allow-devices", action="store_true", help="packages may ship device nodes")
+    files.add_argument("--allow-missing-bundle", action="store_true", help="certificates without a bundle are no error")
+
+
+def build_definition(arguments: argparse.Namespace, context: Context, reference: Reference) -> tuple[BuiltImage, Store]:
+    """The image, and the store that holds its layers; remarks go to the reporter."""
+    from apkiln.formats.deflate.codec import canonical_codec
+    from apkiln.image.bills import BillRequest, parse_formats
+    from apkiln.image.building import BuildOptions, build_image
+    from apkiln.rootfs.tree_plan import OwnershipPolicy
+
+    resolved = resolve_definition(arguments, context)
+    configuration = resolved.loaded.configuration
+    revision = _revision(arguments, context, resolved) if arguments.vcs else ""
+    wanted = arguments.sbom_formats or ",".join(configuration.sbom.formats)
+    formats = parse_formats(wanted) if arguments.sbom else ()
+    options = BuildOptions(
+        canonical_codec(),
+        OwnershipPolicy(
+            allow_identical=not arguments.no_identical,
+            strict_origin=arguments.strict_origin,
+            force_overwrite=tuple(arguments.force_overwrite),
+            allow_devices=arguments.allow_devices,
+        ),
+        revision,
+        _definition_directory(arguments, context),
+        arguments.allow_missing_bundle,
+        BillRequest(reference.name, configuration.sbom, configuration.vcs_url or revision, arguments.sbom_lenient),
+        formats,
+    )
+    built = build_image(configuration, resolved.resolution, options, resolved.access)
+    for item in built.architectures:
+        for notice in item.notices:
+            context.reporter.note(f"{item.arch.apk}: {notice}" if len(built.architectures) > 1 else notice)
+    return built, resolved.access.store
+
+
+def _definition_directory(arguments: argparse.Namespace, context: Context) -> Path:
+    return Path(context.settings.working_directory, arguments.config).parent
+
+
+def _revision(arguments: argparse.Namespace, context: Context, resolved: Resolved) -> str:
+    from apkiln.image.revision import find_revision
+
+    if resolved.loaded.configuration.vcs_url:
+        return ""
+    working_directory = Path(context.settings.working_directory)
+    return find_revision(resolved.access.files, _definition_directory(arguments, context), working_directory)
