@@ -10,8 +10,8 @@ from apkiln.solver.universe import Name, Universe
 def discover(universe: Universe, roots: Iterable[str]) -> list[Name]:
     """Number every name the roots can reach, roots highest; returns them in ascending order of number.
 
-    Per name: first what its packages depend on, then who mentions it in install_if, then the name itself, last the names in
-    its packages' own install_if lists.  Fills `needs`, `reverse_depends`, `reverse_install_if`, `number`, `discovered`.  Iterative:
+    Per name: first what its packages depend on, then who mentions it in install_if, then the names its packages provide and
+    who mentions those, then the name itself, last the names in its packages' own install_if lists.  Fills `needs`, `reverse_depends`, `reverse_install_if`, `number`, `discovered`.  Iterative:
     chains of any length are fine.
     """
     order: list[Name] = []
@@ -47,6 +47,7 @@ def _neighbours(universe: Universe, name: Name, order: list[Name]) -> Iterator[N
         for provided_name, _ in candidate.provides:
             if provided_name != name.text:
                 yield from _mentioning(universe, universe.name(provided_name))
+                yield universe.name(provided_name)
     name.number = len(order)
     order.append(name)
     for provide in name.providers:
