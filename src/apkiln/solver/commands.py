@@ -113,16 +113,18 @@ def _delete(command: Command, world: Sequence[Dependency], installed: Sequence[I
     if "dependants" in command.options:
         for name in _dependants(names, installed):
             _drop_first(wanted, name)
-    return Request(tuple(wanted), tuple(installed), wishes=tuple(NamedWish(name, Wish.REMOVE) for name in names))
+    return Request(
+        tuple(wanted), tuple(installed), named=frozenset(names), wishes=tuple(NamedWish(name, Wish.REMOVE) for name in names)
+    )
 
 
 def _dependants(names: Sequence[str], installed: Sequence[IndexRecord]) -> list[str]:
     """Names of installed packages that need one of `names`, directly or not."""
     needs = {record: {item.name for item in parse_dependencies(record.depends, lenient=True) if not item.conflict} for record in installed}
     answers = {record: set(provided_names(record)) for record in installed}
-    gone = set(names)
-    order: list[str] = []
-    pending = list(names)
+    order = [text for record in installed if record.name in names for text in provided_names(record) if text not in names]
+    gone = {*names, *order}
+    pending = [*names, *order]
     while pending:
         name = pending.pop(0)
         for record in installed:
@@ -158,6 +160,7 @@ def _upgrade(
     return Request(
         tuple(wanted),
         tuple(installed),
+        named=frozenset(command.items),
         wish=everywhere if selective else everywhere | Wish.UPGRADE,
         wishes=tuple(NamedWish(name, Wish.UPGRADE if selective else Wish.KEEP) for name in dict.fromkeys(command.items)),
     )
@@ -172,5 +175,8 @@ def _fix(command: Command, world: Sequence[Dependency], installed: Sequence[Inde
     inherited = wish if "depends" in command.options else Wish.NONE
     names = list(command.items) or [record.name for record in installed if set(record.flags) & {"f", "s"}]
     return Request(
-        tuple(world), tuple(installed), wishes=tuple(NamedWish(name, wish, inherited) for name in dict.fromkeys(names))
+        tuple(world),
+        tuple(installed),
+        named=frozenset(names),
+        wishes=tuple(NamedWish(name, wish, inherited) for name in dict.fromkeys(names)),
     )

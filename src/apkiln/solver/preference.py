@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apkiln.solver.request import Wish
-from apkiln.solver.universe import Name, Provide
+from apkiln.solver.universe import UNTAGGED, Name, Provide
 
 UPGRADE = int(Wish.UPGRADE)
 AVAILABLE = int(Wish.AVAILABLE)
@@ -24,7 +24,7 @@ def compare(a: Provide, b: Provide, name: Name) -> int:
     """Positive when `a` is preferred to `b`.  The rows of §10.4, first difference wins."""
     one, two = a.candidate, b.candidate
     wish = one.wish | two.wish
-    if wish & LATEST and not (one.preferred_tags or two.preferred_tags):
+    if wish & LATEST and one.allowed_tags == two.allowed_tags == UNTAGGED:
         order = _sign(one.tag_allowed, two.tag_allowed)
         if not order and wish & AVAILABLE:
             order = _sign(one.available, two.available)
