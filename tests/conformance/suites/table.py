@@ -10,6 +10,7 @@ MODULES = (
     "apk_tools",
     "apk_random",
     "apko_tables",
+    "apk_formats",
     "apko_images",
     "image_definitions",
     "image_documents",
