@@ -94,7 +94,7 @@ class _Reader:
             raise _DamagedError
         headers: list[_Header] = []
         for number in range(count):
-            row = layout.unpack_from(self._data, table + number * size)
+            row = self._row(layout, table + number * size)
             # 64-bit: type flags offset vaddr paddr filesz; 32-bit: type offset vaddr paddr filesz.
             headers.append(_Header(row[0], row[2], row[3], row[5]) if self._wide else _Header(row[0], row[1], row[2], row[4]))
         return headers
@@ -103,11 +103,17 @@ class _Reader:
         layout = Struct(self._order + ("QQ" if self._wide else "II"))
         rows: list[tuple[int, int]] = []
         for number in range(min(header.size // layout.size, MAXIMUM_DYNAMIC)):
-            tag, value = layout.unpack_from(self._data, header.offset + number * layout.size)
+            tag, value = self._row(layout, header.offset + number * layout.size)
             if tag == 0:
                 break
             rows.append((tag, value))
         return rows
+
+    def _row(self, layout: Struct, offset: int) -> tuple[int, ...]:
+        """Offsets come from the file: one outside it is damage, also where it is too large for an index."""
+        if offset > len(self._data) - layout.size:
+            raise _DamagedError
+        return layout.unpack_from(self._data, offset)
 
     def _file_offset(self, headers: list[_Header], address: int) -> int | None:
         for item in headers:
