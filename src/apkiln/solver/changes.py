@@ -8,7 +8,7 @@ from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.formats.apk.version import compare
 from apkiln.solver.request import Wish
 from apkiln.solver.solution import Change, ChangeKind, SelectedPackage
-from apkiln.solver.universe import UNTAGGED, Candidate, Name, Universe
+from apkiln.solver.universe import Candidate, Name, Universe
 
 REINSTALL = int(Wish.REINSTALL)
 Steps = Iterator["Steps"]
@@ -183,10 +183,9 @@ class ChangeList:
 
 def select(universe: Universe, candidate: Candidate) -> SelectedPackage:
     """The repository a package is taken from: the first one whose tag is allowed; an untagged one needs no pin."""
-    if candidate.tags & UNTAGGED:
-        for number, tag in candidate.repositories:
-            if not tag:
-                return SelectedPackage(candidate.record, number)
+    for number, tag in candidate.repositories:
+        if not tag:
+            return SelectedPackage(candidate.record, number)
     for number, tag in candidate.repositories:
         if universe.tags[tag] & candidate.allowed_tags:
             return SelectedPackage(candidate.record, number, tag)

@@ -38,7 +38,7 @@ class Candidate:
         self.repositories: list[tuple[int, str]] = []
         """(number, tag) of every repository that lists it, in order of the repository lines."""
         self.tags = 0
-        """Tag set of those repositories."""
+        """Tag set of those repositories, and of the one it was installed from."""
         self.available = False
         """Some reachable repository, or the cache, has it."""
         self.always_allowed = record.installed_size == 0
@@ -75,7 +75,7 @@ class Candidate:
     def tag_preferred(self) -> bool:
         if self.preferred_tags:
             return bool(self.tags & self.preferred_tags)
-        return bool(self.tags & UNTAGGED) or self.record.installed_size == 0 or not self.tags
+        return bool(self.tags & UNTAGGED) or self.record.installed_size == 0
 
     @property
     def reachable(self) -> bool:
@@ -168,6 +168,7 @@ class Universe:
             candidate = self._candidate(record)
             candidate.installed = record
             candidate.always_allowed = True
+            candidate.tags |= self.tags.get(record.repository_tag, UNTAGGED)
             self.installed.append(candidate)
         for candidate in self.installed:
             self.name(candidate.name).installed = candidate
