@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 
 from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.solver.discovery import discover
-from apkiln.solver.preference import is_better
+from apkiln.solver.preference import AVAILABLE, is_better
 from apkiln.solver.universe import Candidate, Name, Provide, Universe
 
 READY, SELECTABLE, OTHER = "A", "B", "C"
@@ -85,8 +85,7 @@ class GreedyRun:
             if hit == item.conflict and not (item.conflict and candidate is requirer):
                 self._disqualify(candidate)
             elif requirer is not None:
-                if not item.conflict:
-                    self._inherit(candidate, requirer)
+                self._inherit(candidate, requirer)
             else:
                 candidate.allowed_tags |= tag
                 candidate.preferred_tags = tag  # the last world item on one of its names decides
@@ -292,7 +291,7 @@ class GreedyRun:
         best: Provide | None = None
         for provide in name.providers:
             candidate = provide.candidate
-            if name.requirers == 0 and not (candidate.triggered and candidate.selectable and candidate.tag_allowed):
+            if name.requirers == 0 and not self._may_come_unasked(candidate):
                 continue
             if name.requirers and not self._may_be_picked(name, provide):
                 continue
@@ -304,6 +303,13 @@ class GreedyRun:
                 self.failed.append(name)
             return
         self._choose(name, best)
+
+    @staticmethod
+    def _may_come_unasked(candidate: Candidate) -> bool:
+        """Whether a triggered install_if is enough; `--available` does not keep what no repository has."""
+        if not (candidate.triggered and candidate.selectable and candidate.tag_allowed):
+            return False
+        return candidate.available or not candidate.wish & AVAILABLE
 
     def _choose(self, name: Name, provide: Provide) -> None:
         candidate = provide.candidate
