@@ -157,7 +157,7 @@ class RegistryContract:
         for wrong in (noise(size, "other"), noise(size)[:-1], noise(size) + b"x"):
             with pytest.raises(VerificationError) as caught:
                 server.registry.push_blob(server.repository, blob, Content(wrong))
-            assert caught.value.reason == "digest-mismatch"
+            assert caught.value.reason == "source-mismatch"
         assert reason_of(lambda: pull(server, blob)) == "not-found"
 
     def test_manifests_go_by_digest_and_by_tag(self, server: Server) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
@@ -27,6 +27,8 @@ class Command:
     """Bytes of standard output and of standard error each."""
     timeout: float = 600.0
     """Seconds until the program and all its children are killed."""
+    feed: Callable[[], Iterable[bytes]] | None = None
+    """Instead of `stdin`: the input in pieces, made as the program takes them.  What it raises ends the program and is raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,13 @@ class ScriptedRunner:
     def __init__(self, answers: Mapping[tuple[str, ...], Completed]) -> None:
         self._answers = dict(answers)
         self.commands: list[Command] = []
+        self.fed: list[bytes] = []
+        """The whole input of each command that has a feed."""
 
     def run(self, command: Command) -> Completed:
         self.commands.append(command)
+        if command.feed is not None and command.arguments in self._answers:
+            self.fed.append(b"".join(command.feed()))
         answer = self._answers.get(command.arguments)
         if answer is None:
             raise missing_program(command)

@@ -55,6 +55,7 @@ class _Exchange:
         self._command = command
         self._deadline = deadline
         self._pending = memoryview(command.stdin)
+        self._more = iter(command.feed()) if command.feed is not None else iter(())
 
     def complete(self) -> tuple[bytes, bytes]:
         """Until both outputs are closed; what came out of them."""
@@ -80,13 +81,16 @@ class _Exchange:
 
     def _feed(self) -> bool:
         """Write some input; True when all is written or the program does not want it."""
-        if self._pending:
-            try:
-                written = os.write(self._stdin.fileno(), self._pending[:_CHUNK])
-            except BrokenPipeError:
-                return True
-            self._pending = self._pending[written:]
-        return not self._pending
+        while not self._pending and (piece := next(self._more, None)) is not None:
+            self._pending = memoryview(piece)
+        if not self._pending:
+            return True
+        try:
+            written = os.write(self._stdin.fileno(), self._pending[:_CHUNK])
+        except BrokenPipeError:
+            return True
+        self._pending = self._pending[written:]
+        return not self._pending and self._command.feed is None
 
     def _drain(self, descriptor: int, buffer: bytearray) -> bool:
         """Read some output; True at its end."""

@@ -79,7 +79,7 @@ class RegistryWriter(Protocol):
 
         A registry that does not mount, or does not let us, gets the blob sent.
 
-        VerificationError `digest-mismatch` when `source` does not give the bytes of `blob`; the upload is then cancelled.
+        VerificationError `source-mismatch` when `source` does not give the bytes of `blob`; the upload is then cancelled.
         """
 
     def push_manifest(self, repository: RepositoryName, reference: str, document: Document) -> WrittenManifest:

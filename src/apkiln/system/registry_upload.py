@@ -218,7 +218,7 @@ class _Content:
         self._kept = (0, b"")
 
     def piece(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`; VerificationError `digest-mismatch` when the source ends before its size."""
+        """Up to `length` bytes from `offset`; VerificationError `source-mismatch` when the source ends before its size."""
         start, kept = self._kept
         wanted = min(length, self._blob.size - offset)
         if start <= offset and offset + wanted <= start + len(kept):
@@ -241,7 +241,7 @@ class _Content:
             yield piece
 
     def check(self) -> None:
-        """All was read: it must be the blob.  VerificationError `digest-mismatch`."""
+        """All was read: it must be the blob.  VerificationError `source-mismatch`."""
         more = next((chunk for chunk in self._chunks if chunk), b"") or self._waiting
         if more or self._hashed != self._blob.size or self._state.digest() != self._blob.digest.value:
             raise self._mismatch()
@@ -264,4 +264,4 @@ class _Content:
 
     def _mismatch(self) -> VerificationError:
         message = "what was to be sent has other bytes than its digest says"
-        return VerificationError(message, reason="digest-mismatch", origin=Origin(digest=str(self._blob.digest)))
+        return VerificationError(message, reason="source-mismatch", origin=Origin(digest=str(self._blob.digest)))

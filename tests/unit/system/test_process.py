@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,28 @@ def test_nothing_of_our_environment_is_inherited(tmp_path: Path) -> None:
 
 def test_a_program_that_ignores_its_input_is_no_error() -> None:
     assert SystemRunner().run(Command(("true",), PATH, stdin=b"x" * 1_000_000)).exit_code == 0
+
+
+def test_input_is_made_as_it_is_taken() -> None:
+    code = "import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"
+    pieces = [b"", b"a" * 300_000, b"", b"b", b"c" * 70_000, b""]
+    command = replace(python(code), feed=lambda: iter(pieces))
+    assert SystemRunner().run(command).stdout.decode().strip() == hashlib.sha256(b"".join(pieces)).hexdigest()
+    assert SystemRunner().run(replace(command, feed=lambda: ())).stdout.decode().strip() == hashlib.sha256(b"").hexdigest()
+    early = Command(("true",), PATH, feed=lambda: iter([b"x" * 1_000_000] * 3))
+    assert SystemRunner().run(early).exit_code == 0
+
+
+def test_a_feed_that_fails_ends_the_program(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"beginning"
+        raise UnavailableError("no more", reason="broken")
+
+    code = f"import sys; sys.stdin.read(); open({str(tmp_path / 'done')!r}, 'w')"
+    with pytest.raises(UnavailableError) as caught:
+        SystemRunner().run(replace(python(code), feed=broken))
+    assert caught.value.reason == "broken"
+    assert not (tmp_path / "done").exists()
 
 
 def test_a_signal_is_128_and_its_number() -> None:
