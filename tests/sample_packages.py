@@ -55,11 +55,13 @@ def sample_package(
     provides: Sequence[str] = (),
     signer: RsaSigner | None = None,
     description: str = "a sample",
+    mode: int = 0o644,
+    installed_size: int | None = None,
 ) -> SamplePackage:
     """A correct package; equal arguments give equal bytes."""
     contents = {f"usr/share/{name}/text": f"{name} {version}\n".encode() * 50} if files is None else dict(files)
     codec = canonical_codec()
-    data = compress_member(codec, archive(_members(contents), PACKAGE))
+    data = compress_member(codec, archive(_members(contents, mode), PACKAGE))
     info = PackageInfo(
         name=name,
         version=version,
@@ -67,7 +69,7 @@ def sample_package(
         description=description,
         license="Apache-2.0",
         origin=name,
-        installed_size=sum(map(len, contents.values())),
+        installed_size=sum(map(len, contents.values())) if installed_size is None else installed_size,
         build_date=1_700_000_000,
         depends=tuple(depends),
         provides=tuple(provides),
@@ -88,12 +90,12 @@ def sample_index(packages: Sequence[SamplePackage | IndexRecord], signer: RsaSig
     return write_index(records, "sample", canonical_codec(), [signer] if signer else [])
 
 
-def _members(contents: Mapping[str, bytes]) -> list[tuple[Entry, bytes]]:
+def _members(contents: Mapping[str, bytes], mode: int) -> list[tuple[Entry, bytes]]:
     directories = {str(path) for name in contents for path in _parents(name)}
     members = [(Entry(path, EntryType.DIRECTORY, 0o755), b"") for path in sorted(directories)]
     for path, content in sorted(contents.items()):
         digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-        members.append((Entry(path, EntryType.FILE, 0o644, size=len(content), pax=((CHECKSUM, digest),)), content))
+        members.append((Entry(path, EntryType.FILE, mode, size=len(content), pax=((CHECKSUM, digest),)), content))
     return members
 
 

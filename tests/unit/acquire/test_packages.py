@@ -21,6 +21,7 @@ from apkiln.acquire.repositories import parse_repositories
 from apkiln.core.errors import ApkilnError, EnvironmentFault, UnavailableError
 from apkiln.core.limits import DEFAULT_LIMITS
 from apkiln.formats.apk.contents import PackageContents
+from apkiln.formats.apk.policy import UNTRUSTED
 from apkiln.formats.archive.entry import Entry
 from apkiln.system.memory_files import MemoryFiles
 from apkiln.system.memory_server import MemoryServer, Misbehaviour, Resource, memory_transfer
@@ -331,6 +332,27 @@ def test_two_runs_on_one_cache_fetch_once() -> None:
         thread.join()
     assert len(found) == 6
     assert len(world.server.asked) == 1
+
+
+def test_a_run_waits_for_another_that_fetches_the_same() -> None:
+    world = World(A)
+    thread = threading.Thread(target=lambda: acquire_packages(select(A), world.online))
+    with world.store.lock(f"package-{A.record.identity.hex()}"):
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        assert world.server.asked == []
+    thread.join(30)
+    assert len(world.server.asked) == 1
+
+
+def test_a_stricter_policy_looks_again_at_what_is_stored() -> None:
+    package = sample_package("a", mode=0o4755)
+    world = World(package)
+    acquire_packages(select(package), world.online)
+    with pytest.raises(ApkilnError) as caught:
+        acquire_packages(select(package), world.offline, policy=UNTRUSTED, check_stored=False)
+    assert caught.value.reason == "special-bits-not-allowed"
 
 
 def test_many_packages_on_several_threads() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath, PurePosixPath
+from typing import BinaryIO
 
 import pytest
-from tests.sample_packages import SamplePackage, sample_package
+from tests.sample_packages import SamplePackage, sample_index, sample_package
 
 from apkiln.core.errors import ApkilnError, EnvironmentFault, FaultGroup
 from apkiln.formats.apk.index import read_index
@@ -214,6 +217,51 @@ def test_an_index_that_does_not_verify_is_not_added_to(place: Place) -> None:
     assert "repo index" in caught.value.hint
     place.rebuild()
     assert place.names() == ["a-1.0-r0"]
+
+
+def test_an_index_by_a_stranger_is_not_added_to(place: Place) -> None:
+    place.add(A)
+    stranger = generate_key_pair("stranger.rsa.pub", bits=2048).signer
+    place.write("repo/x86_64/APKINDEX.tar.gz", sample_index([A], stranger))
+    assert reason(lambda: place.add(B)) == "signature-unknown-key"
+
+
+def test_a_package_that_apk_would_not_unpack_is_refused(place: Place) -> None:
+    path = place.write("incoming/zero.apk", sample_package("zero", installed_size=0).data)
+    assert reason(lambda: add_packages(place.home / "repo", [path], [], Workshop(place.files))) == "size-zero"
+
+
+class ChangingFiles(MemoryFiles):
+    """A file of `incoming` is another one when it is opened for the second time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = 0
+
+    def open(self, path: PurePath) -> BinaryIO:
+        if "incoming" in path.parts:
+            self.opened += 1
+            if self.opened > 1:
+                return io.BytesIO(B2.data)
+        return super().open(path)
+
+
+def test_a_file_that_changes_after_it_was_verified_is_not_published() -> None:
+    place = Place(ChangingFiles(), PurePosixPath("/home"))
+    assert reason(lambda: place.add(B)) == "file-changed"
+    assert place.files.status(place.home / "repo/x86_64/b-1.0-r0.apk") is None
+    assert place.names() == []
+
+
+def test_an_add_waits_for_another(place: Place) -> None:
+    thread = threading.Thread(target=lambda: place.add(B))
+    with place.files.lock(place.home / "repo/.apkiln.lock"):
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        assert place.names() == []
+    thread.join(30)
+    assert place.names() == ["b-1.0-r0"]
 
 
 def test_a_key_is_needed_and_must_fit(place: Place) -> None:
