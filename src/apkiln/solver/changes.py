@@ -16,7 +16,8 @@ Steps = Iterator["Steps"]
 
 
 class ChangeList:
-    """Builds the transaction: world items in order, depth-first, dependencies before dependants."""
+    """Builds the transaction: first what leaves and nobody needs, then world items in order, depth-first, dependencies before
+    dependants, at last what is left of the installed set."""
 
     def __init__(self, universe: Universe, owners: Mapping[Name, Candidate]) -> None:
         self._universe = universe
@@ -35,6 +36,9 @@ class ChangeList:
         for candidate in self._universe.installed:
             for _ in self._count(candidate, 1):
                 pass
+        for candidate in self._universe.installed:
+            if self._leaves(candidate) and not self._needed.get(candidate, 0):
+                self._run(self._purge(candidate))
         for item in world:
             self._walk(self._universe.name(item.name))
         for candidate in self._universe.installed:
@@ -42,7 +46,11 @@ class ChangeList:
         return self.changes
 
     def _walk(self, name: Name) -> None:
-        stack: list[Steps] = [self._visit(name)]
+        self._run(self._visit(name))
+
+    @staticmethod
+    def _run(steps: Steps) -> None:
+        stack: list[Steps] = [steps]
         while stack:
             following = next(stack[-1], None)
             if following is None:
