@@ -172,6 +172,19 @@ def test_documents_name_what_was_built() -> None:
     assert listed == {("base", "1.0-r0"), ("tool", "1.2-r0"), ("library", "2.0-r0")}
 
 
+def test_the_bill_inside_names_no_layer_and_all_packages() -> None:
+    draft = amd64_builder().build().architectures[0].tree.draft
+    bill = json.loads(draft.read("var/lib/db/sbom/apkiln-image.spdx.json"))
+    assert {item["name"] for item in bill["packages"]} == {"example.com/app", "sample", "base", "tool", "library"}
+    assert not any("ImageLayer" in item["SPDXID"] for item in bill["packages"])
+    (subject,) = bill["documentDescribes"]
+    contained = {row["relatedSpdxElement"] for row in bill["relationships"] if row["spdxElementId"] == subject}
+    assert len(contained) == 4
+    known = {item["SPDXID"] for item in bill["packages"]} | {"SPDXRef-DOCUMENT"}
+    for row in bill["relationships"]:
+        assert {row["spdxElementId"], row["relatedSpdxElement"]} <= known
+
+
 def image_digest(builder: Builder, place: str) -> Any:
     from apkiln.core.digest import Digest
 
