@@ -31,7 +31,8 @@ def test_rows_keep_their_promises(path: Path) -> None:
         assert not calls(path) & {"open", "print", "input", "exec", "eval"}
     if row in QUIET:
         assert "print" not in calls(path)
-        assert "sys.exit" not in path.read_text()
+        is_program = "__main__" in path.read_text()  # started as a process of its own
+        assert is_program or "sys.exit" not in path.read_text()
     if row != "system" and row in QUIET:
         assert "open" not in calls(path), "files are opened in `system` only"
         assert "os.environ" not in path.read_text()
