@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apkiln.cli.build_arguments import add_build_arguments, build_definition
 
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from apkiln.cli.context import Context
-    from apkiln.image.building import BuiltImage
+    from apkiln.image.building import BuiltArchitecture, BuiltImage
+    from apkiln.image.documents import BuiltLayer
     from apkiln.image.output import OutputTarget
+    from apkiln.rootfs.segments import Segment
 
 NAME = "image build"
 HELP = """Build an image from a definition.
@@ -86,27 +88,46 @@ def _report(built: BuiltImage, target: OutputTarget, arguments: argparse.Namespa
                 "tag": arguments.tag,
                 "output": {"type": target.kind.value, "path": target.path},
                 "digest": str(index),
-                "images": [
-                    {
-                        "arch": item.arch.apk,
-                        "platform": item.arch.oci,
-                        "digest": str(item.image.descriptor.digest),
-                        "layers": [
-                            {
-                                "digest": str(layer.layer.digests.digest),
-                                "diffID": str(layer.layer.digests.diff_id),
-                                "size": layer.layer.digests.size,
-                            }
-                            for layer in item.layers
-                        ],
-                        "packages": [segment.files.name_version for segment in item.segments],
-                        "notices": list(item.notices),
-                    }
-                    for item in built.architectures
-                ],
+                "images": [image_value(item) for item in built.architectures],
             }
         )
         return
     for item in built.architectures:
         context.output.print(f"{item.image.descriptor.digest} {item.arch.oci}")
     context.output.print(f"{index} index")
+
+
+def image_value(item: BuiltArchitecture) -> dict[str, Any]:
+    """The JSON form of one architecture's image."""
+    return {
+        "arch": item.arch.apk,
+        "platform": item.arch.oci,
+        "digest": str(item.image.descriptor.digest),
+        "layers": [_layer_value(layer) for layer in item.layers],
+        "packages": [_package_value(segment) for segment in item.segments],
+        "notices": list(item.notices),
+    }
+
+
+def _layer_value(built: BuiltLayer) -> dict[str, Any]:
+    digests = built.layer.digests
+    return {
+        "digest": str(digests.digest),
+        "diff_id": str(digests.diff_id),
+        "size": digests.size,
+        "uncompressed_size": built.layer.recipe.raw_size,
+        "packages": list(built.packages),
+    }
+
+
+def _package_value(segment: Segment) -> dict[str, Any]:
+    head = segment.files.head
+    return {
+        "name": head.info.name,
+        "version": head.info.version,
+        "arch": head.info.arch,
+        "origin": head.info.origin,
+        "size": head.size,
+        "installed_size": head.info.installed_size,
+        "sha256": head.sha256.hex(),
+    }
