@@ -21,7 +21,7 @@ APKILN = Path(sys.executable).parent / "apkiln"
 DEFINITION = "examples/python/image.yaml"
 PROGRAM = (
     "import json, platform, sqlite3, ssl; "
-    "print(json.dumps({'python': platform.python_version(), 'openssl': ssl.OPENSSL_VERSION, 'sqlite': sqlite3.sqlite_version}))"
+    "print(json.dumps(dict(python=platform.python_version(), openssl=ssl.OPENSSL_VERSION, sqlite=sqlite3.sqlite_version)))"
 )
 
 
@@ -101,7 +101,7 @@ def report(directory: Path, steps: list[Step], imported: dict[str, Any], built: 
 
 
 def package_rows(built: dict[str, Any]) -> list[tuple[str, ...]]:
-    return [(row["name"], row["version"], f"{row['size'] / 1e6:.2f} MB") for row in built["images"][0]["packages"]]
+    return [(row["name"], row["version"], f"{row['size'] / 1e3:,.1f} kB".rjust(10)) for row in built["images"][0]["packages"]]
 
 
 def image_rows(built: dict[str, Any]) -> list[tuple[str, ...]]:
