@@ -42,6 +42,9 @@ def add_resolve_arguments(parser: argparse.ArgumentParser) -> None:
         "--ignore-signatures", action=argparse.BooleanOptionalAction, default=False, help="take unsigned indexes"
     )
     group.add_argument("--build-date", metavar="TIME", default="", help="RFC 3339; dates what no package dates")
+    group.add_argument(
+        "--drift", metavar="NAME", action="append", default=[], help="may differ between architectures; `allow` = all may"
+    )
     limits = parser.add_argument_group("limits, in bytes or with K, M, G; 0 = default, -1 = none")
     for flag, _, what in _LIMITS:
         limits.add_argument(flag, metavar="SIZE", default="0", help=what)
@@ -64,6 +67,7 @@ def resolve_definition(arguments: argparse.Namespace, context: Context) -> Resol
         parse_epoch(epoch) if epoch else None,
         parse_build_date(arguments.build_date) if arguments.build_date else 0,
         arguments.ignore_signatures,
+        tuple(name for value in arguments.drift for name in value.split(",") if name),
     )
     resolution = resolve(loaded.configuration, loaded.checksum, options, access)
     for notice in resolution.notices:

@@ -13,18 +13,17 @@ from apkiln.acquire.keyring import KeySource, load_keyring
 from apkiln.acquire.packages import SelectedPackage
 from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.core.arch import Arch
-from apkiln.core.errors import ConfigurationError, UnsatisfiableError
+from apkiln.core.errors import ConfigurationError
 from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.keys import Keyring
-from apkiln.formats.apk.records import IndexRecord
 from apkiln.image.configuration.model import ImageConfiguration
-from apkiln.image.plan import ArchitecturePlan, ImagePlan, differing_versions, install_order, plan_architecture
-from apkiln.solver.request import Request, SolverRepository
+from apkiln.image.plan import ArchitecturePlan, ImagePlan, install_order, plan_architecture
+from apkiln.image.unify import Problem, Unified, unify
+from apkiln.solver.request import SolverRepository
 from apkiln.solver.solution import Solution
-from apkiln.solver.solving import solve
 
-_ROUNDS = 8
-"""How often versions are made equal before the architectures count as irreconcilable."""
+ANY_DRIFT = "allow"
+"""Among the names that may drift: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,8 @@ class ResolveOptions:
     build_date: int = 0
     ignore_signatures: bool = False
     """Indexes need no good signature."""
+    drift: tuple[str, ...] = ()
+    """Names whose versions may differ between architectures, beside those of the definition; `allow` = all."""
 
 
 class ResolvedArchitecture(NamedTuple):
@@ -72,32 +73,21 @@ def resolve(configuration: ImageConfiguration, checksum: str, options: ResolveOp
     for arch in configuration.architectures(options.host):
         indexes = load_indexes(repositories, arch.apk, keyring, access, ignore_signatures=options.ignore_signatures)
         found[arch] = indexes
-    solutions = solve_jointly(configuration, found)
+    unified = solve_jointly(configuration, found, options.drift)
+    solutions = dict(unified.solutions)
     architectures = tuple(_resolved(arch, configuration, solutions[arch], repositories, options) for arch in found)
     plan = ImagePlan(checksum, tuple(item.plan for item in architectures))
-    return Resolution(plan, architectures, keyring, _notices(found, solutions))
+    notices = (*_notices(found, solutions), *map(str, unified.held_back))
+    return Resolution(plan, architectures, keyring, notices)
 
 
-def solve_jointly(configuration: ImageConfiguration, indexes: Mapping[Arch, Sequence[LoadedIndex]]) -> dict[Arch, Solution]:
-    """Each architecture solved; names that several have get one version, unless `contents.drift` lists them.
-
-    Where versions differ, only those that all architectures concerned offer are allowed, and all is solved again.
-    """
-    drift = frozenset(configuration.contents.drift)
-    allowed: dict[str, frozenset[str]] = {}
-    for _ in range(_ROUNDS):
-        solutions = {arch: _solve(configuration, arch, found, allowed) for arch, found in indexes.items()}
-        differing = set(differing_versions([_versions(arch, solution) for arch, solution in solutions.items()])) - drift
-        if not differing:
-            return solutions
-        for name in differing:
-            users = [arch for arch, solution in solutions.items() if any(p.record.name == name for p in solution.packages)]
-            allowed[name] = _common_versions(name, [indexes[arch] for arch in users])
-    raise UnsatisfiableError(
-        f"the architectures need different versions of {', '.join(f'`{name}`' for name in sorted(differing))}",
-        reason="architectures-differ",
-        hint="list names that may differ in `contents.drift`",
-    )
+def solve_jointly(
+    configuration: ImageConfiguration, indexes: Mapping[Arch, Sequence[LoadedIndex]], drift: Collection[str] = ()
+) -> Unified:
+    """Each architecture solved; names that several have get one version (`unify`), unless `contents.drift` or `drift` lists
+    them; `allow` in `drift` stands for all names."""
+    problems = [_problem(configuration, arch, found) for arch, found in indexes.items()]
+    return unify(problems, {*configuration.contents.drift, *drift}, any_drift=ANY_DRIFT in drift)
 
 
 def _check(configuration: ImageConfiguration) -> None:
@@ -113,42 +103,10 @@ def _check(configuration: ImageConfiguration) -> None:
         raise ConfigurationError(message, reason="unsupported-base-image", origin=contents.baseimage.origin)
 
 
-def _solve(
-    configuration: ImageConfiguration, arch: Arch, indexes: Sequence[LoadedIndex], allowed: Mapping[str, Collection[str]]
-) -> Solution:
+def _problem(configuration: ImageConfiguration, arch: Arch, indexes: Sequence[LoadedIndex]) -> Problem:
     world = tuple(parse_dependency(request.text) for request in configuration.requests_for(arch))
-    repositories = [
-        SolverRepository(_restricted(index.records, allowed), index.repository.number, index.repository.tag) for index in indexes
-    ]
-    try:
-        return solve(repositories, Request(world), arch)
-    except UnsatisfiableError as error:
-        if not allowed:
-            raise
-        raise UnsatisfiableError(
-            f"{arch.apk}: {error.message}",
-            reason="architectures-differ",
-            origin=error.origin,
-            details=(*error.details, f"only versions common to all architectures were allowed of {', '.join(sorted(allowed))}"),
-            hint="list names that may differ in `contents.drift`",
-        ) from error
-
-
-def _restricted(records: Sequence[IndexRecord], allowed: Mapping[str, Collection[str]]) -> Sequence[IndexRecord]:
-    if not allowed:
-        return records
-    return [record for record in records if record.name not in allowed or record.version in allowed[record.name]]
-
-
-def _common_versions(name: str, indexes: Sequence[Sequence[LoadedIndex]]) -> frozenset[str]:
-    offers = [
-        {record.version for index in found for record in index.records if record.name == name} for found in indexes
-    ]
-    return frozenset(set.intersection(*offers))
-
-
-def _versions(arch: Arch, solution: Solution) -> ArchitecturePlan:
-    return plan_architecture(arch, (), solution, {item.repository: "" for item in solution.packages})
+    repositories = [SolverRepository(index.records, index.repository.number, index.repository.tag) for index in indexes]
+    return Problem(arch, tuple(repositories), world)
 
 
 def _resolved(
