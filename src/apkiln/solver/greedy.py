@@ -33,7 +33,6 @@ class GreedyRun:
         self.failed: list[Candidate | Name] = []
         self.decisions = 0
         self._serial = 0
-        self.nar = set()
         self._dirty: deque[Name] = deque()
         self._ready: deque[Name] = deque()
         self._queues: dict[str, list[tuple[bool, bool, int, int, Name]]] = {SELECTABLE: [], OTHER: []}
@@ -134,8 +133,9 @@ class GreedyRun:
         if name.check_depends:
             name.check_depends = False
             for provide in name.providers:
-                if provide.candidate.selectable and not all(map(self._satisfiable(provide.candidate), provide.candidate.depends)):
-                    self._disqualify(provide.candidate)
+                candidate = provide.candidate
+                if candidate.selectable and not all(self._satisfiable(item, candidate) for item in candidate.depends):
+                    self._disqualify(candidate)
         if name.check_install_if:
             name.check_install_if = False
             for provide in name.providers:
@@ -145,16 +145,13 @@ class GreedyRun:
             self._narrow(name)
         self._enqueue(name)
 
-    def _satisfiable(self, candidate: Candidate):
-        def holds(item: Dependency) -> bool:
-            name = self.universe.name(item.name)
-            if name.locked:
-                return self._fits(item, name.chosen, candidate)
-            if item.conflict and name.requirers == 0:
-                return True
-            return any(provide.candidate.selectable and self._fits(item, provide, candidate) for provide in name.providers)
-
-        return holds
+    def _satisfiable(self, item: Dependency, candidate: Candidate) -> bool:
+        name = self.universe.name(item.name)
+        if name.locked:
+            return self._fits(item, name.chosen, candidate)
+        if item.conflict and name.requirers == 0:
+            return True
+        return any(provide.candidate.selectable and self._fits(item, provide, candidate) for provide in name.providers)
 
     @staticmethod
     def _fits(item: Dependency, provide: Provide | None, owner: Candidate | None) -> bool:
@@ -196,7 +193,7 @@ class GreedyRun:
         else:
             self._require_common(distinct)
         self._exclude_rivals(name, distinct)
-        self.nar.add(name)
+        name.narrowed = True
 
     def _counts(self, name: Name, provide: Provide) -> bool:
         return provide.candidate.selectable and (name.requirers > 0 or provide.candidate.triggered)
@@ -217,7 +214,8 @@ class GreedyRun:
                     self._inherit(provide.candidate, candidates[0])
 
     def _exclude_rivals(self, name: Name, candidates: Sequence[Candidate]) -> None:
-        common = {text: version for text, version in _owned(candidates[0])}
+        """Names that every candidate owns leave no room for others (row e)."""
+        common = dict(_owned(candidates[0]))
         for candidate in candidates[1:]:
             owned = dict(_owned(candidate))
             common = {text: version and owned[text] for text, version in common.items() if text in owned}
@@ -227,8 +225,11 @@ class GreedyRun:
             if other.locked:
                 continue
             for provide in other.providers:
-                if provide.candidate not in members and provide.candidate.selectable and (version or provide.version) and not (other in self.nar and any(t in common and t != text and not v and not common[t] for t, v in provide.candidate.provides)):
-                    self._disqualify(provide.candidate)
+                rival = provide.candidate
+                if rival in members or not rival.selectable or not (version or provide.version):
+                    continue
+                if not (other.narrowed and _shares(rival, text, common)):
+                    self._disqualify(rival)
 
     def _apply_depends(self, candidate: Candidate, *, conflicts: bool) -> None:
         """Apply the items of a package: the positive ones when it is the last candidate, all (again) when it is chosen."""
@@ -348,6 +349,12 @@ class GreedyRun:
             if provide is not None and rival.candidate is not provide.candidate and (rival.version or provide.version):
                 self._disqualify(rival.candidate)
         self._recheck(name)
+
+
+def _shares(rival: Candidate, text: str, common: dict[str, str]) -> bool:
+    """Whether a rival for `text` shares a further name with all candidates.  Seen in apk's answers: such a rival is spared
+    once the name itself was looked at."""
+    return any(other != text and not version and common.get(other) == "" for other, version in rival.provides)
 
 
 def _owned(candidate: Candidate) -> list[tuple[str, str]]:

@@ -100,7 +100,7 @@ class Name:
 
     __slots__ = (
         "auto_selectable", "check_depends", "check_install_if", "chosen", "dirty", "discovered", "has_options", "installed", "is_real",
-        "locked", "needs", "number", "providers", "queue", "requirers", "reverse_depends", "reverse_install_if", "text", "triggers",
+        "locked", "narrowed", "needs", "number", "providers", "queue", "requirers", "reverse_depends", "reverse_install_if", "text", "triggers",
     )  # fmt: skip
 
     def __init__(self, text: str) -> None:
@@ -122,6 +122,8 @@ class Name:
         # ---- state of a run
         self.requirers = 0
         self.locked = False
+        self.narrowed = False
+        """Its candidates were compared once."""
         self.chosen: Provide | None = None
         self.dirty = False
         self.check_depends = False

@@ -1,0 +1,214 @@
+"""The rules of a valid set of packages as clauses (spec apk.md §9, §10.6): what must hold, not what is preferred.
+
+One variable per package that the world can reach.  World items are switched on by assumption literals, so a subset of the
+world can be asked about; when an explanation is wanted, the facts about packages get such switches, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from apkiln.formats.apk.dependency import Dependency, hits
+from apkiln.solver.satisfiability import ClauseSolver
+from apkiln.solver.universe import UNTAGGED, Candidate, Name, Provide, Universe
+
+
+class Fact(NamedTuple):
+    """Something true about packages that takes part in a contradiction."""
+
+    kind: str
+    """`depends`, `conflict`, `exclusive-name`, `tag`, `virtual-unselectable`, or why a package is unusable: `arch`,
+    `bad-record`, `unavailable`."""
+    package: str
+    """`name-version` it is about; the name itself for `exclusive-name`."""
+    item: str
+    """The item or detail."""
+    by: str = ""
+    """Packages on the other side, separated by spaces."""
+
+
+class RuleBase:
+    """Clauses for one universe and world."""
+
+    def __init__(self, universe: Universe, world: Sequence[Dependency], step_limit: int, *, explain: bool = False) -> None:
+        self.universe = universe
+        self.world = tuple(world)
+        self.solver = ClauseSolver(step_limit)
+        self.variables: dict[Candidate, int] = {}
+        """In order of discovery."""
+        self.facts: dict[int, Fact] = {}
+        """Switch literal → fact; empty unless explaining."""
+        self._switches: dict[Fact, int] = {}
+        self._explain = explain
+        self._names: dict[Name, None] = {}
+        self._calls: dict[Candidate, list[tuple[Candidate | None, bool]]] = {}
+        """Who asks for a package (None = the world) and whether it may be picked for that alone."""
+        self.switches = [self.solver.variable() for _ in self.world]
+        """One per world item, in order."""
+        self.unasked = self.solver.variable()
+        """Assume the negation, and every package must be called for by an item it may be picked for (§9)."""
+        self._reach()
+        for candidate in self.variables:
+            self._package(candidate)
+        for item, switch in zip(self.world, self.switches, strict=True):
+            self._item(item, [-switch], None)
+        for name in self._names:
+            self._exclusive(name)
+        if self.universe.tags:
+            self._tags()
+
+    # ---- which packages matter
+
+    def _reach(self) -> None:
+        pending = [item.name for item in self.world]
+        seen = set(pending)
+        while pending:
+            name = self.universe.name(pending.pop())
+            for candidate in dict.fromkeys([*(provide.candidate for provide in name.providers), *self._triggered_by(name)]):
+                if candidate in self.variables:
+                    continue
+                self.variables[candidate] = self.solver.variable()
+                for text in [candidate.name, *(text for text, _ in candidate.provides), *(item.name for item in candidate.depends)]:
+                    self._names[self.universe.name(text)] = None
+                    if text not in seen:
+                        seen.add(text)
+                        pending.append(text)
+
+    def _triggered_by(self, name: Name) -> list[Candidate]:
+        """Packages that mention `name` in install_if and whose other positive items are provided by something."""
+        return [
+            candidate
+            for candidate in self.universe.mentioning(name.text)
+            if all(item.conflict or item.name == name.text or self._known(item.name) for item in candidate.install_if)
+        ]
+
+    def _known(self, text: str) -> bool:
+        return any(provide.candidate in self.variables for provide in self.universe.name(text).providers)
+
+    # ---- rules
+
+    def _switch(self, fact: Fact) -> list[int]:
+        """Literal that is false while the fact is switched on; none when nothing is to be explained."""
+        if not self._explain:
+            return []
+        found = self._switches.get(fact)
+        if found is None:
+            found = self._switches[fact] = self.solver.variable()
+            self.facts[found] = fact
+        return [-found]
+
+    def _package(self, candidate: Candidate) -> None:
+        variable = self.variables[candidate]
+        reason = candidate.unusable or ("" if candidate.reachable else "unavailable")
+        if reason:
+            fact = Fact(reason, candidate.record.name_version, candidate.defect)
+            self.solver.add([*self._switch(fact), -variable])
+            return
+        for item in candidate.depends:
+            kind = "conflict" if item.conflict else "depends"
+            self._item(item, [*self._switch(Fact(kind, candidate.record.name_version, str(item))), -variable], candidate)
+        self._own_names(candidate, variable)
+
+    def _own_names(self, candidate: Candidate, variable: int) -> None:
+        """A name given twice, one of them with a version, makes a package conflict with itself (§9)."""
+        owned: dict[str, str] = {candidate.name: candidate.record.version}
+        for text, version in candidate.provides:
+            if text in owned and (version or owned[text]):
+                fact = Fact("exclusive-name", text, "provided twice", candidate.record.name_version)
+                self.solver.add([*self._switch(fact), -variable])
+            owned.setdefault(text, version)
+
+    def _item(self, item: Dependency, prefix: list[int], owner: Candidate | None) -> None:
+        fitting: list[int] = []
+        for provide in self.universe.name(item.name).providers:
+            candidate = provide.candidate
+            variable = self.variables.get(candidate)
+            if variable is None or not hits(item, provide.version, candidate.identity):
+                continue
+            if not item.conflict:
+                fitting.append(variable)
+                self._calls.setdefault(candidate, []).append((owner, may_be_picked(self.universe.name(item.name), provide)))
+            elif candidate is not owner:
+                self.solver.add([*prefix, -variable])
+        if not item.conflict:
+            self.solver.add([*prefix, *fitting])
+
+    def support(self) -> None:
+        """Every package is called for by an item it may be picked for by itself, unless `unasked` holds."""
+        for candidate, variable in self.variables.items():
+            calls = [owner for owner, alone in self._calls.get(candidate, ()) if alone]
+            if None in calls or candidate in calls:
+                continue
+            fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
+            callers = [self.variables[owner] for owner in dict.fromkeys(calls) if owner is not None]
+            self.solver.add([*self._switch(fact), -variable, self.unasked, *callers])
+
+    def _exclusive(self, name: Name) -> None:
+        """At most one package owns a name, unless all share it unversioned (§9)."""
+        owners: dict[Candidate, bool] = {}
+        for provide in name.providers:
+            if provide.candidate in self.variables:
+                owners[provide.candidate] = owners.get(provide.candidate, False) or bool(provide.version)
+        owning = [self.variables[candidate] for candidate, versioned in owners.items() if versioned]
+        sharing = [self.variables[candidate] for candidate, versioned in owners.items() if not versioned]
+        if len(owning) + bool(sharing) < 2:
+            return
+        by = " ".join(sorted(candidate.record.name_version for candidate in owners))
+        prefix = self._switch(Fact("exclusive-name", name.text, "", by))
+        taken = self.solver.variable()
+        for variable in owning:
+            self.solver.add([*prefix, -variable, taken])
+        for variable in sharing:
+            self.solver.add([*prefix, -variable, -taken])
+        self._at_most_one(owning, prefix)
+
+    def _at_most_one(self, variables: Sequence[int], prefix: list[int]) -> None:
+        """A ladder: linear in the number of variables."""
+        before = 0
+        for variable in variables:
+            if before:
+                self.solver.add([*prefix, -before, -variable])
+            following = self.solver.variable()
+            self.solver.add([*prefix, -variable, following])
+            if before:
+                self.solver.add([*prefix, -before, following])
+            before = following
+
+    def _tags(self) -> None:
+        """A package that only tagged repositories have needs the tag from the world or from who depends on it (§10.2)."""
+        holds: dict[tuple[Candidate, int], int] = {}
+        for candidate, variable in self.variables.items():
+            for bit in self.universe.tags.values():
+                holds[candidate, bit] = self.solver.variable()
+                self.solver.add([-holds[candidate, bit], variable])
+        grants: dict[tuple[Candidate, int], list[int]] = {key: [] for key in holds}
+        for item, switch in zip(self.world, self.switches, strict=True):
+            bit = self.universe.tags.get(item.tag, 0)
+            if bit and not item.conflict:
+                for candidate in self._fitting(item):
+                    grants[candidate, bit].append(switch)
+        for owner in self.variables:
+            for item in owner.depends:
+                if not item.conflict:
+                    for candidate in self._fitting(item):
+                        for bit in self.universe.tags.values():
+                            grants[candidate, bit].append(holds[owner, bit])
+        for key, givers in grants.items():
+            self.solver.add([-holds[key], *givers])
+        for candidate, variable in self.variables.items():
+            if candidate.always_allowed or candidate.tags & UNTAGGED:
+                continue
+            fact = Fact("tag", candidate.record.name_version, " ".join(f"@{tag}" for _, tag in candidate.repositories))
+            bits = [bit for bit in self.universe.tags.values() if candidate.tags & bit]
+            self.solver.add([*self._switch(fact), -variable, *(holds[candidate, bit] for bit in bits)])
+
+    def _fitting(self, item: Dependency) -> Iterable[Candidate]:
+        for provide in self.universe.name(item.name).providers:
+            if provide.candidate in self.variables and hits(item, provide.version, provide.candidate.identity):
+                yield provide.candidate
+
+
+def may_be_picked(name: Name, provide: Provide) -> bool:
+    """Whether a package may be chosen for this name alone: its own, a versioned one, or one with a priority (§9)."""
+    return provide.candidate.name == name.text or bool(provide.version) or provide.candidate.priority != 0

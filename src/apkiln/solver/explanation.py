@@ -1,0 +1,183 @@
+"""Why there is no solution: the smallest conflicting set as a value (spec apk.md §10.9).  Its text is made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from apkiln.core.arch import Arch
+from apkiln.core.errors import UnsatisfiableError
+from apkiln.formats.apk.dependency import Dependency
+from apkiln.solver.clauses import Fact, RuleBase
+from apkiln.solver.greedy import sorted_world
+from apkiln.solver.request import Request, SolverRepository
+from apkiln.solver.satisfiability import StepLimitReached
+from apkiln.solver.universe import Universe
+
+EXACT_WORLD = 64
+"""Up to this many world items the smallest set is exact; above, and when the budget ends, it is only irreducible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One change that makes the request solvable."""
+
+    kind: str
+    """`drop-item`, `loosen-item` or `allow-tag`."""
+    item: str
+    """The world item it is about."""
+    replacement: str = ""
+    """What to write instead; empty to leave it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A contradiction: without any one of its world items the rest has a solution."""
+
+    conflict: tuple[Dependency, ...]
+    """World items that cannot hold together, by name."""
+    facts: tuple[Fact, ...]
+    """What the packages contribute to it; without any one of them there would be a solution."""
+    smallest: bool
+    """No other conflicting set has fewer world items; False = irreducible only."""
+    suggestions: tuple[Suggestion, ...] = ()
+
+
+class Unsatisfiable(UnsatisfiableError):
+    """No set of packages satisfies the request; `explanation` says why."""
+
+    def __init__(self, explanation: Explanation) -> None:
+        from apkiln.solver.explanation_text import headline, lines
+
+        super().__init__(headline(explanation), reason="unsatisfiable", details=lines(explanation))
+        self.explanation = explanation
+
+
+def explain(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> Unsatisfiable:
+    """The error for a request that has no solution.  Raises StepLimitReached when the budget ends before a conflict is found."""
+    world = sorted_world(request.world)
+    rules = _rules(repositories, request, arch, world)
+    numbers = list(range(len(world)))
+    conflict, smallest = _smallest(rules, numbers)
+    facts = _facts(rules, conflict)
+    suggestions = _suggestions(repositories, request, arch, world, conflict)
+    return Unsatisfiable(Explanation(tuple(world[number] for number in conflict), facts, smallest, suggestions))
+
+
+def _rules(
+    repositories: Sequence[SolverRepository], request: Request, arch: Arch, world: Sequence[Dependency]
+) -> RuleBase:
+    rules = RuleBase(Universe(repositories, request, arch), world, request.step_limit, explain=True)
+    rules.support()
+    return rules
+
+
+def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]:
+    """World items (positions) of a smallest conflicting set; ties go to the earlier items."""
+    always = [*rules.facts, -rules.unasked]
+
+    def holds(chosen: Sequence[int]) -> bool:
+        return rules.solver.solve([*always, *(rules.switches[number] for number in chosen)])
+
+    if holds(numbers):
+        raise AssertionError("only contradictions are explained")
+    in_core = set(rules.solver.core)
+    core = _irreducible([number for number in numbers if rules.switches[number] in in_core], holds)
+    if len(numbers) > EXACT_WORLD:
+        return core, len(core) <= 1
+    try:
+        return _minimum(core, numbers, holds)
+    except StepLimitReached:
+        return core, False
+
+
+def _irreducible(items: Sequence[int], holds: Callable[[Sequence[int]], bool]) -> list[int]:
+    """Remove what is not needed for the contradiction, last items first."""
+    kept = list(items)
+    for item in reversed(items):
+        rest = [other for other in kept if other != item]
+        if not holds(rest):
+            kept = rest
+    return kept
+
+
+def _minimum(core: list[int], numbers: Sequence[int], holds: Callable[[Sequence[int]], bool]) -> tuple[list[int], bool]:
+    """A conflicting set of fewest items: grow a candidate from sets that every conflicting set must hit."""
+    corrections: list[frozenset[int]] = []
+    while True:
+        candidate = _hitting_set(corrections, len(core))
+        if candidate is None or len(candidate) >= len(core):
+            return core, True
+        if not holds(candidate):
+            return candidate, True
+        kept = list(candidate)
+        for number in numbers:
+            if number not in kept and holds([*kept, number]):
+                kept.append(number)
+        corrections.append(frozenset(numbers) - frozenset(kept))
+
+
+def _hitting_set(sets: Sequence[frozenset[int]], limit: int) -> list[int] | None:
+    """Fewest numbers that meet every set, the earliest of several; None when `limit` or more are needed."""
+    for size in range(limit):
+        found = _hit(sets, size, ())
+        if found is not None:
+            return sorted(found)
+    return None
+
+
+def _hit(sets: Sequence[frozenset[int]], size: int, chosen: tuple[int, ...]) -> tuple[int, ...] | None:
+    missed = next((each for each in sets if not each.intersection(chosen)), None)
+    if missed is None:
+        return chosen
+    if size == 0:
+        return None
+    for number in sorted(missed):
+        found = _hit(sets, size - 1, (*chosen, number))
+        if found is not None:
+            return found
+    return None
+
+
+def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[Fact, ...]:
+    """An irreducible set of facts for a conflict, in order of discovery."""
+    always = [-rules.unasked, *(rules.switches[number] for number in conflict)]
+    if rules.solver.solve([*always, *rules.facts]):
+        raise AssertionError("the conflict stands with all facts")
+    core = set(rules.solver.core)
+    literals = [literal for literal in rules.facts if literal in core]
+
+    def holds(chosen: Sequence[int]) -> bool:
+        return rules.solver.solve([*always, *chosen])
+
+    return tuple(rules.facts[literal] for literal in _irreducible(literals, holds))
+
+
+def _suggestions(
+    repositories: Sequence[SolverRepository], request: Request, arch: Arch, world: Sequence[Dependency], conflict: Sequence[int]
+) -> tuple[Suggestion, ...]:
+    """Single changes of one conflicting item after which the whole world can be met."""
+    tags = sorted({repository.tag for repository in repositories if repository.tag})
+    found: list[Suggestion] = []
+    for number in conflict:
+        item = world[number]
+        variants = [Suggestion("loosen-item", str(item), item.name)] if item.operator and not item.conflict else []
+        if not item.tag and not item.conflict:
+            variants += [Suggestion("allow-tag", str(item), str(item._replace(tag=tag))) for tag in tags]
+        variants.append(Suggestion("drop-item", str(item)))
+        for variant in variants:
+            changed = [*world[:number], *_replacement(item, variant), *world[number + 1 :]]
+            rules = RuleBase(Universe(repositories, request, arch), changed, request.step_limit)
+            rules.support()
+            if rules.solver.solve([*rules.switches, -rules.unasked]):
+                found.append(variant)
+                break
+    return tuple(found)
+
+
+def _replacement(item: Dependency, suggestion: Suggestion) -> list[Dependency]:
+    if suggestion.kind == "drop-item":
+        return []
+    if suggestion.kind == "loosen-item":
+        return [item._replace(operator="", version="")]
+    return [item._replace(tag=suggestion.replacement.partition("@")[2].partition("=")[0].split("<")[0].split(">")[0].split("~")[0])]

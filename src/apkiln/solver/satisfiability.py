@@ -1,0 +1,256 @@
+"""A small complete solver for propositional clauses: conflict-driven learning, assumptions, failed-assumption cores.
+
+Literals are non-zero integers, a negative one is the negation.  Deterministic: no randomness, ties go to the lower variable.
+Used where the fast path ends (spec apk.md §10.6): it answers whether a partial choice can be completed, never which
+completion is best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush
+
+
+class StepLimitReached(Exception):
+    """The budget of conflicts is spent; the question stays open."""
+
+
+class ClauseSolver:
+    """Clauses over variables 1…n; grows between questions."""
+
+    def __init__(self, step_limit: int) -> None:
+        self.steps_left = step_limit
+        """Conflicts and decisions still allowed, over all questions."""
+        self.core: list[int] = []
+        """After a `False` answer: assumptions that cannot hold together; empty when the clauses alone cannot."""
+        self._values: list[int] = [0]
+        self._levels: list[int] = [0]
+        self._reasons: list[list[int] | None] = [None]
+        self._activity: list[float] = [0.0]
+        self._phase: list[int] = [-1]
+        self._watches: dict[int, list[list[int]]] = {}
+        self._trail: list[int] = []
+        self._borders: list[int] = []
+        self._head = 0
+        self._increment = 1.0
+        self._order: list[tuple[float, int]] = []
+        self._broken = False
+
+    def variable(self) -> int:
+        """A new variable."""
+        self._values.append(0)
+        self._levels.append(0)
+        self._reasons.append(None)
+        self._activity.append(0.0)
+        self._phase.append(-1)
+        number = len(self._values) - 1
+        self._watches[number] = []
+        self._watches[-number] = []
+        heappush(self._order, (0.0, number))
+        return number
+
+    def add(self, literals: Iterable[int]) -> None:
+        """A clause: at least one literal holds."""
+        self._backtrack(0)
+        clause: list[int] = []
+        for literal in dict.fromkeys(literals):
+            value = self._value(literal)
+            if value > 0 or -literal in clause:
+                return
+            if value == 0:
+                clause.append(literal)
+        if not clause:
+            self._broken = True
+        elif len(clause) == 1:
+            self._assign(clause[0], None)
+            self._broken = self._propagate() is not None or self._broken
+        else:
+            self._attach(clause)
+
+    def holds(self, variable: int) -> bool:
+        """Value of a variable in the last model."""
+        return self._values[variable] > 0
+
+    def solve(self, assumptions: Sequence[int] = ()) -> bool:
+        """Whether all clauses and assumptions can hold together; the model stays readable until the next call."""
+        self._backtrack(0)
+        self.core = []
+        if self._broken or self._propagate() is not None:
+            self._broken = True
+            return False
+        while True:
+            conflict = self._propagate()
+            if conflict is not None:
+                if not self._learn(conflict):
+                    return False
+                continue
+            literal = self._next(assumptions)
+            if literal is None:
+                return True
+            if literal == 0:
+                return False
+            self._borders.append(len(self._trail))
+            self._assign(literal, None)
+
+    def _next(self, assumptions: Sequence[int]) -> int | None:
+        """The next decision; None when everything is assigned, 0 when an assumption is refuted (`core` is set)."""
+        while len(self._borders) < len(assumptions):
+            literal = assumptions[len(self._borders)]
+            value = self._value(literal)
+            if value < 0:
+                self.core = self._assumptions_behind(literal)
+                return 0
+            if value == 0:
+                return literal
+            self._borders.append(len(self._trail))
+        self._spend()
+        while self._order:
+            _, variable = heappop(self._order)
+            if self._values[variable] == 0:
+                return variable * self._phase[variable]
+        return None
+
+    def _spend(self) -> None:
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise StepLimitReached
+
+    def _value(self, literal: int) -> int:
+        value = self._values[abs(literal)]
+        return value if literal > 0 else -value
+
+    def _attach(self, clause: list[int]) -> None:
+        self._watches[-clause[0]].append(clause)
+        self._watches[-clause[1]].append(clause)
+
+    def _assign(self, literal: int, reason: list[int] | None) -> None:
+        variable = abs(literal)
+        self._values[variable] = 1 if literal > 0 else -1
+        self._levels[variable] = len(self._borders)
+        self._reasons[variable] = reason
+        self._trail.append(literal)
+
+    def _propagate(self) -> list[int] | None:
+        """Unit propagation; the violated clause, or None.  The first two literals of a clause are watched."""
+        values = self._values
+        while self._head < len(self._trail):
+            false = self._trail[self._head]
+            self._head += 1
+            watching = self._watches[false]
+            kept: list[list[int]] = []
+            for position, clause in enumerate(watching):
+                if clause[0] == -false:
+                    clause[0], clause[1] = clause[1], clause[0]
+                first = clause[0]
+                value = values[first] if first > 0 else -values[-first]
+                if value > 0 or not self._rewatch(clause):
+                    kept.append(clause)
+                    if value < 0:
+                        kept += watching[position + 1 :]
+                        self._watches[false] = kept
+                        return clause
+                    if value == 0:
+                        self._assign(first, clause)
+            self._watches[false] = kept
+        return None
+
+    def _rewatch(self, clause: list[int]) -> bool:
+        values = self._values
+        for place in range(2, len(clause)):
+            literal = clause[place]
+            if (values[literal] if literal > 0 else -values[-literal]) >= 0:
+                clause[1], clause[place] = literal, clause[1]
+                self._watches[-literal].append(clause)
+                return True
+        return False
+
+    def _learn(self, conflict: list[int]) -> bool:
+        """Derive a clause from a conflict and jump back; False when there is nothing left to revise."""
+        self._spend()
+        if not self._borders:
+            self._broken = True
+            return False
+        learned, level = self._first_point(conflict)
+        self._backtrack(level)
+        if len(learned) == 1:
+            self._assign(learned[0], None)
+        else:
+            self._attach(learned)
+            self._assign(learned[0], learned)
+        self._increment *= 1.05
+        return True
+
+    def _first_point(self, conflict: list[int]) -> tuple[list[int], int]:
+        """The clause of the first unique implication point, its asserting literal first, and the level to jump to."""
+        seen: set[int] = set()
+        others: list[int] = []
+        open_paths = 0
+        current = len(self._borders)
+        position = len(self._trail)
+        reason: list[int] = conflict
+        literal = 0
+        while True:
+            for other in reason:
+                variable = abs(other)
+                if other == literal or variable in seen or self._levels[variable] == 0:
+                    continue
+                seen.add(variable)
+                self._bump(variable)
+                if self._levels[variable] == current:
+                    open_paths += 1
+                else:
+                    others.append(other)
+            while True:
+                position -= 1
+                literal = self._trail[position]
+                if abs(literal) in seen:
+                    break
+            open_paths -= 1
+            if open_paths == 0:
+                break
+            following = self._reasons[abs(literal)]
+            assert following is not None, "every literal but the decision has a reason"
+            reason = following
+        others.sort(key=lambda other: -self._levels[abs(other)])
+        return [-literal, *others], self._levels[abs(others[0])] if others else 0
+
+    def _bump(self, variable: int) -> None:
+        self._activity[variable] += self._increment
+        if self._activity[variable] > 1e100:
+            self._activity = [value * 1e-100 for value in self._activity]
+            self._increment *= 1e-100
+            self._order = [(-self._activity[number], number) for _, number in self._order]
+            heapify(self._order)
+        heappush(self._order, (-self._activity[variable], variable))
+
+    def _backtrack(self, level: int) -> None:
+        if len(self._borders) <= level:
+            return
+        border = self._borders[level]
+        for literal in self._trail[border:]:
+            variable = abs(literal)
+            self._phase[variable] = 1 if literal > 0 else -1
+            self._values[variable] = 0
+            self._reasons[variable] = None
+            heappush(self._order, (-self._activity[variable], variable))
+        del self._trail[border:]
+        del self._borders[level:]
+        self._head = min(self._head, border)
+
+    def _assumptions_behind(self, literal: int) -> list[int]:
+        """Assumptions that together refute the assumption `literal` (itself included)."""
+        core = [literal]
+        seen = {abs(literal)}
+        for assigned in reversed(self._trail):
+            variable = abs(assigned)
+            if variable not in seen or self._levels[variable] == 0:
+                continue
+            reason = self._reasons[variable]
+            if reason is None:
+                if assigned != -literal or abs(assigned) != abs(literal):
+                    core.append(assigned)
+                elif assigned == -literal:
+                    core.append(assigned)
+            else:
+                seen.update(abs(other) for other in reason)
+        return core
