@@ -28,6 +28,7 @@ from apkiln.image.generated.keys import build_keys, runtime_keys
 from apkiln.image.generated.library_cache import library_cache
 from apkiln.image.generated.manifest import manifest
 from apkiln.image.generated.memory_tree import MemoryTree, Shipped
+from apkiln.image.generated.os_release import os_release
 from apkiln.image.generated.presence import remark_on_absence
 from apkiln.image.generated.repositories import repositories, repositories_text
 from apkiln.image.generated.services import services
@@ -373,6 +374,19 @@ def test_library_cache() -> None:
     without = draft_of({"lib/libc.so": b"64 libc.so"})
     library_cache(without, Arch.parse("x86_64"), elf)
     assert not without.nodes
+
+
+def test_os_release_keys_are_replaced_in_place_or_appended() -> None:
+    draft = draft_of({"usr/lib/os-release": b"ID=old\nNAME='x'\nID=twice\n", "etc/os-release": "../usr/lib/os-release"})
+    os_release(draft, (("ID", "new"), ("VARIANT", 'a "b" $c')))
+    assert draft.read("etc/os-release") == b'ID=new\nNAME=\'x\'\nVARIANT="a \\"b\\" \\$c"\n'
+    assert list(draft.nodes) == ["usr/lib/os-release"], "the link stays"
+    untouched = draft_of({"etc/os-release": b"ID=old\n"})
+    os_release(untouched, ())
+    assert not untouched.nodes
+    missing = draft_of()
+    os_release(missing, (("ID", "new"),))
+    assert missing.read("etc/os-release") == b"ID=new\n"
 
 
 def test_remarks() -> None:
