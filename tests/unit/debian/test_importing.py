@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.sample_elf import make_elf
 
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
@@ -21,8 +22,10 @@ from apkiln.debian.staging import write_converted
 from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.apk.package import read_package
 from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.formats.deb import writer
+from apkiln.formats.deb.deb822 import Stanza
 from apkiln.system.memory_store import MemoryStore
-from apkiln.system.package_archive import MemoryArchive
+from apkiln.system.package_archive import MemoryArchive, SignedRelease
 
 Deb = Callable[..., bytes]
 Access = Callable[..., ImportAccess]
@@ -285,14 +288,22 @@ def test_the_chain_of_trust(suites: dict[str, list[bytes]], access: Access) -> N
     def no_signature(parts: dict[str, Any]) -> None:
         parts["releases"][0] = replace(parts["releases"][0], signed_by=())
 
-    def other_list(parts: dict[str, Any]) -> None:
+    def longer_list(parts: dict[str, Any]) -> None:
         parts["lists"][0, "main"] += b"\n"
+
+    def other_list(parts: dict[str, Any]) -> None:
+        parts["lists"][0, "main"] = parts["lists"][0, "main"].replace(b"Description: the", b"Description: teh")
 
     def other_file(parts: dict[str, Any]) -> None:
         key = next(iter(parts["files"]))
         parts["files"][key] = parts["files"][key] + b"\n"
 
-    for change, reason in ((no_signature, "chain-signature"), (other_list, "chain-hash"), (other_file, "chain-hash")):
+    for change, reason in (
+        (no_signature, "chain-signature"),
+        (longer_list, "chain-hash"),
+        (other_list, "chain-hash"),
+        (other_file, "chain-hash"),
+    ):
         with pytest.raises(VerificationError) as caught:
             import_packages(request("tool"), (), damaged(access(suites), change))
         assert caught.value.reason == reason
@@ -358,12 +369,84 @@ def test_hostile_members_stop_the_import(access: Access, deb: Deb, entry: Entry,
 
 
 def test_a_wrong_md5_sum_stops_the_import(access: Access, deb: Deb) -> None:
-    whole = deb("a", files={"usr/a": b"abc"}, scripts=[])
-    wrong = deb("a", files={"usr/a": b"abc"}, scripts=[("md5sums", b"0" * 32 + b"  usr/a\n")])
-    import_packages(request("a"), (), access({"s": [whole]}))
-    with pytest.raises(ApkilnError) as caught:
-        import_packages(request("a"), (), access({"s": [wrong]}))
-    assert caught.value.reason in ("deb-md5", "deb-format")
+    for sums in (b"0" * 32 + b"  usr/a\n", hashlib.md5(b"abc").hexdigest().encode() + b"  usr/b\n"):
+        wrong = deb("a", files={"usr/a": b"abc"}, scripts=[("md5sums", sums)])
+        with pytest.raises(VerificationError) as caught:
+            import_packages(request("a"), (), access({"s": [wrong]}))
+        assert caught.value.reason == "deb-md5"
+
+
+def test_a_file_that_is_another_package_than_its_list_says(access: Access, deb: Deb) -> None:
+    package = deb("a", "1.0")
+    given = access({"s": [package]})
+    for name, version in (("b", "1.0"), ("a", "2.0")):
+        fields = Stanza((("Package", name), ("Version", version), ("Architecture", "amd64")))
+        text = writer.write_package_list([writer.package_stanza(fields, package, "pool/a.deb")])
+        body = writer.write_release("s", (("main/binary-amd64/Packages", text),), date=1)
+        release = SignedRelease("s", ("main",), body, body, ("0" * 40,), False, "memory")
+        archive = MemoryArchive([release], {(0, "main"): text}, {(0, "pool/a.deb"): package}, given.store)
+        with pytest.raises(VerificationError) as caught:
+            import_packages(request(name), (), replace(given, archive=archive))
+        assert caught.value.reason == "chain-hash"
+
+
+def test_a_package_says_nothing_about_its_own_name(access: Access, deb: Deb) -> None:
+    package = deb("a", Provides="a (= 2), x", Conflicts="a, x", Replaces="a (<< 1)")
+    given = access({"s": [package]})
+    info = contents(import_packages(request("a"), (), given), given)["a"].info
+    assert (info.provides, info.depends, info.replaces) == (("x",), ("!x",), ())
+
+
+def test_versions_of_provides(access: Access, deb: Deb) -> None:
+    packages = [
+        deb("a", Provides="sole (= 2), shared (= 2), real (= 1), plain", Depends="needs-sole, needs-shared"),
+        deb("b", Provides="shared (= 3)"),
+        deb("real"),
+        deb("needs-sole", Depends="sole (>= 2)"),
+        deb("needs-shared", Depends="shared (>= 3)"),
+    ]
+    given = access({"s": packages})
+    found = contents(import_packages(request("a"), (), given), given)
+    assert found["a"].info.provides == ("plain", "real", "shared", "sole=2-r100")
+    assert found["needs-sole"].info.depends == ("a",)
+    assert found["needs-shared"].info.depends == ("b",)
+    for missing in ("sole (>= 3)", "plain (>= 1)", "real (>= 5)"):
+        with pytest.raises(ApkilnError) as caught:
+            import_packages(request("c"), (), access({"s": [*packages, deb("c", Depends=missing)]}))
+        assert caught.value.reason == "missing-dependency"
+
+
+def test_the_digests_for_scanners_are_of_the_files_as_shipped(suites: dict[str, list[bytes]], access: Access) -> None:
+    given = access(suites)
+    result = import_packages(request("tool"), (), given)
+    sums = file_content(result, given, "base-files", "var/lib/dpkg/status.d/base-files.md5sums").decode()
+    shipped = file_content(result, given, "base-files", "usr/lib/os-release")
+    assert sums == f"{hashlib.md5(shipped).hexdigest()}  usr/lib/os-release\n"
+
+
+@pytest.mark.parametrize(("needed", "soname"), [(("libd.so.1",), ""), ((), "libd.so.1")])
+def test_libraries_are_evidence(access: Access, deb: Deb, needed: tuple[str, ...], soname: str) -> None:
+    library = make_elf(64, "<", (), "libd.so.1", "", "")
+    program = make_elf(64, "<", needed, "", "/lib64/ld.so", "") + soname.encode()
+    suites = {
+        "s": [deb("debconf", files={"usr/lib/libd.so.1": library}), deb("a", files={"usr/bin/a": program}, Depends="debconf")]
+    }
+    result = import_packages(request("a", prune="installer"), (), access(suites))
+    (decision,) = json.loads(result.lock)["pruning"]["decisions"]
+    assert {item["kind"] for item in decision["evidence"]} == {"library" if needed else "dlopen"}
+
+
+def test_acknowledged_evidence_counts_only_where_it_was_read(access: Access, deb: Deb) -> None:
+    def kept(path: str) -> bool:
+        user = deb("python3-minimal", files={path: b"#!/bin/sh\ndpkg -L x\n"}, Depends="dpkg")
+        given = access({"s": [user, deb("dpkg", files={"usr/bin/dpkg": b""})]})
+        result = import_packages(request("python3-minimal", prune="installer"), (), given)
+        return "dpkg" in [item.name for item in result.packages]
+
+    assert not kept("usr/bin/py3clean")
+    assert not kept("usr/share/python3/debpython/files.py")
+    assert kept("usr/bin/py3clean-not")
+    assert kept("usr/bin/other")
 
 
 def test_setuid_and_owners_are_kept_and_reported(access: Access, deb: Deb) -> None:

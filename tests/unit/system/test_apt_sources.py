@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from apkiln.core.errors import ApkilnError, FormatError
+from apkiln.core.errors import ApkilnError, FormatError, VerificationError
 from apkiln.core.origin import Origin
 from apkiln.debian.suites import select_sources
 from apkiln.formats.deb.sources import Source
 from apkiln.system.apt_sources import machine_sources
 from apkiln.system.memory_files import MemoryFiles
-from apkiln.system.openpgp import read_status, unarmour
+from apkiln.system.openpgp import SignatureVerifier, read_status, unarmour
+from apkiln.system.process import Command, Completed
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -91,6 +92,40 @@ def test_no_suite(configured: tuple[str, ...], reason: str) -> None:
 )
 def test_status_lines(status: bytes, good: tuple[str, ...], bad: tuple[str, ...]) -> None:
     assert read_status(status) == (good, bad)
+
+
+class Gpgv:
+    """Answers with given status lines and writes a body, as `gpgv` does even for a bad signature."""
+
+    def __init__(self, files: MemoryFiles, status: bytes) -> None:
+        self._files = files
+        self._status = status
+
+    def run(self, command: Command) -> Completed:
+        output = command.arguments[command.arguments.index("--output") + 1]
+        with self._files.create(PurePosixPath(output)) as stream:
+            stream.write(b"body")
+        return Completed(0, self._status, b"gpgv: told\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "good"),
+    [
+        (b"[GNUPG:] VALIDSIG F1 d 1 0 4 0 1 8 01 P1\n", True),
+        (b"[GNUPG:] VALIDSIG F1 d 1 0 4 0 1 8 01 P1\n[GNUPG:] BADSIG B x\n", False),
+        (b"[GNUPG:] ERRSIG B 1 8 01 1 9 -\n[GNUPG:] NO_PUBKEY B\n", False),
+        (b"", False),
+    ],
+)
+def test_a_signature_must_be_good_whatever_the_exit_code(status: bytes, good: bool) -> None:
+    files = machine()
+    verifier = SignatureVerifier(Gpgv(files, status), files, Path("/state"), {})
+    if good:
+        assert verifier.verify(Path("/InRelease"), Path(KEYRING)) == (b"body", ("P1",))
+        return
+    with pytest.raises(VerificationError) as caught:
+        verifier.verify(Path("/InRelease"), Path(KEYRING))
+    assert (caught.value.reason, caught.value.details) == ("chain-signature", ("gpgv: told",))
 
 
 def test_armour() -> None:

@@ -22,11 +22,12 @@ def write_deb(
 ) -> bytes:
     """A `.deb` with the control fields, the data members in the order given, and `md5sums` of its files.
 
-    `scripts`: further control files.  `compression`: ``, `.gz`, `.xz` or `.zst`, for both archives.
+    `scripts`: further control files; one named `md5sums` takes the place of ours.  `compression`: ``, `.gz`, `.xz` or `.zst`,
+    for both archives.
     """
     rows = tuple((entry.path, _md5(content)) for entry, content in data if entry.type is EntryType.FILE)
-    control = [("control", write_stanza(fields)), ("md5sums", write_md5sums(rows)), *scripts]
-    members = [(Entry(name, EntryType.FILE, size=len(content), mtime=mtime), content) for name, content in sorted(control)]
+    control = {"control": write_stanza(fields), "md5sums": write_md5sums(rows)} | dict(scripts)
+    members = [(Entry(name, EntryType.FILE, size=len(control[name]), mtime=mtime), control[name]) for name in sorted(control)]
     return write_ar(
         (
             ("debian-binary", b"2.0\n"),

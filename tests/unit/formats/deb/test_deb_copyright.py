@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +61,17 @@ def test_any_licence_text_gives_an_expression_or_nothing(licences: list[str]) ->
 @given(st.binary(max_size=300))
 def test_any_bytes(data: bytes) -> None:
     assert isinstance(spdx_expression(HEAD + data), str)
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    """The licence library makes its tables on first use without a guard; a process that is new to it must survive threads."""
+    program = (
+        "import sys; sys.setswitchinterval(1e-5)\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from apkiln.formats.deb.copyright import spdx_expression\n"
+        f"text = {dep5('GPL-2+', 'BSD-3-clause or Expat', 'Zlib')!r}\n"
+        "with ThreadPoolExecutor(4) as pool: print(len(set(pool.map(spdx_expression, [text] * 40))))\n"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

@@ -126,8 +126,46 @@ def test_bombs(compression: str) -> None:
     assert caught.value.reason in ("deb-too-large", "gzip-too-large")
 
 
+@pytest.mark.parametrize("compression", [".xz", ".zst"])
+def test_a_bomb_is_refused_before_its_size_is_reached(compression: str) -> None:
+    members = [
+        ("debian-binary", b"2.0\n"),
+        (f"control.tar{compression}", compress(bytes(40 << 20), compression)),
+        ("data.tar", DATA),
+    ]
+    with pytest.raises(FormatError) as caught:
+        DebReader(io.BytesIO(write_ar(members)), Limits(control_decompressed=1 << 30)).control()
+    assert caught.value.reason == "deb-ratio"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        write_ar([("a", b"12345")])[:-3],
+        write_ar([("a", b""), ("a", b"")]),
+        write_ar([("a", b"1")])[:-1] + b"x" + write_ar([("b", b"")])[8:],
+        write_ar([("a", b"")]).replace(b"`\n", b"``"),
+        write_ar([("a", b"")]).replace(b"a    ", b"/    "),
+        write_ar([("a", b"")]) + b"\n",
+        b"!<arch>",
+        b"",
+    ],
+)
+def test_ar_refusals(data: bytes) -> None:
+    with pytest.raises(FormatError) as caught:
+        ar.read_members(io.BytesIO(data))
+    assert caught.value.reason == "ar-format"
+
+
+def test_ar_has_a_limit_of_members() -> None:
+    with pytest.raises(FormatError) as caught:
+        ar.read_members(io.BytesIO(write_ar([(f"m{number}", b"") for number in range(40)])))
+    assert caught.value.reason == "limit-ar-members"
+
+
 def test_control_member_rules() -> None:
-    for control in (control_tar(("./other", b"")), control_tar(("./control", b"A: b\n"), ("./sub/x", b""))):
+    twice = control_tar(("./control", b"A: b\n"), ("./control", b"A: c\n"))
+    for control in (twice, control_tar(("./other", b"")), control_tar(("./control", b"A: b\n"), ("./sub/x", b""))):
         with pytest.raises(FormatError) as caught:
             deb(("debian-binary", b"2.0\n"), ("control.tar", control), ("data.tar", DATA)).control()
         assert caught.value.reason == "deb-format"
