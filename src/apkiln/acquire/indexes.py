@@ -1,8 +1,7 @@
 """Indexes: fetched once per run, verified before anything in them is believed, remembered with the verdict.
 
-Tables in the store: `index-locations` (address → validators, digest and size of the last fetch) and `index-verdicts`
-(digest of the index, keys and trust → who signed).  A warm run therefore parses no network answer and loads no
-cryptographic library.
+Table in the store: `index-locations` (address → validators, digest and size of the last fetch); see also
+`acquire.verified_indexes`.  A warm run parses no index and loads no cryptographic library.
 """
 
 from __future__ import annotations
@@ -10,30 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.keyring import fingerprint
-from apkiln.acquire.repositories import Layout, Repository
+from apkiln.acquire.repositories import Layout, Repository, Trust
+from apkiln.acquire.verified_indexes import IndexRemark, Judge, verified_index
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
-from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
+from apkiln.core.errors import ApkilnError, FormatError, UnavailableError
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
+from apkiln.formats.apk.index_table import IndexTable
 from apkiln.formats.apk.keys import Keyring
-from apkiln.formats.apk.records import IndexRecord
 from apkiln.system.parallel import map_in_threads
 from apkiln.system.store import damaged
 from apkiln.system.transfer import Validators
 
-if TYPE_CHECKING:
-    from apkiln.formats.apk.index_text import IndexWarning
-
-_LOCATIONS, _VERDICTS = "index-locations", "index-verdicts"
-_CHECKS = "1"
-"""Changes when a verdict begins to mean more."""
+_LOCATIONS = "index-locations"
 _ABSENT = {"not-found", "missing-file", "not-a-directory"}
 
 
@@ -46,13 +41,14 @@ class LoadedIndex:
     """apk name."""
     digest: Digest
     """SHA-256 of the file as fetched."""
-    records: Sequence[IndexRecord]
+    records: IndexTable
     """In the order of the index, without those that must not be chosen."""
     signed_by: str
     """File name of the key whose signature is good; empty only where the repository or the run allows that."""
     weak: bool = False
     """The signature rests on SHA-1."""
-    warnings: tuple[IndexWarning, ...] = ()
+    warnings: tuple[IndexRemark, ...] = ()
+    """What the reader lived with."""
 
 
 class _Place(NamedTuple):
@@ -62,15 +58,12 @@ class _Place(NamedTuple):
     arch: str
 
     @property
+    def key(self) -> tuple[str, Trust]:
+        return self.repository.index_location(self.arch), self.repository.trust
+
+    @property
     def shown(self) -> str:
         return self.repository.index_url(self.arch)
-
-
-class _Verdict(NamedTuple):
-    """Who signed an index: `formats.apk.signature.SignedBy`, or nobody."""
-
-    key_name: str = ""
-    weak: bool = False
 
 
 class _Content(NamedTuple):
@@ -97,27 +90,29 @@ def load_indexes(
     `html-instead-of-index`), UnavailableError (`index-missing`, those of `Transfer.fetch`, `offline` listing every
     missing index).  Each error's origin is the address of the index.
     """
-    places = {repository.index_location(arch): _Place(repository, arch) for repository in reversed(repositories)}
+    places = {_Place(repository, arch).key: _Place(repository, arch) for repository in reversed(repositories)}
     if access.offline:
         _refuse_missing(places.values(), access)
-    trusted = fingerprint(keyring)
+    judge = Judge(keyring, fingerprint(keyring))
 
     def load(place: _Place) -> LoadedIndex:
         try:
             content = _content(place, access)
-            return _verified(place, content, keyring, trusted, access, ignore_signatures)
+            data = content.data if content.data is not None else _stored_bytes(content.digest, access)
+            verdict = verified_index(data, content.digest, judge, _trust(place.repository, ignore_signatures), access)
+            return LoadedIndex(
+                place.repository, arch, content.digest, verdict.table, verdict.signed_by, verdict.weak, verdict.warnings
+            )
         except ApkilnError as fault:
             fault.located(Origin(source=place.shown))
             raise
 
     loaded = dict(zip(places, map_in_threads(load, places.values(), access.jobs), strict=True))
-    return tuple(_for_repository(loaded[repository.index_location(arch)], repository) for repository in repositories)
+    return tuple(replace(loaded[_Place(repository, arch).key], repository=repository) for repository in repositories)
 
 
-def _for_repository(index: LoadedIndex, repository: Repository) -> LoadedIndex:
-    if index.repository is repository:
-        return index
-    return LoadedIndex(repository, index.arch, index.digest, index.records, index.signed_by, index.weak, index.warnings)
+def _trust(repository: Repository, ignore_signatures: bool) -> Trust:
+    return replace(repository.trust, allow_unsigned=True) if ignore_signatures else repository.trust
 
 
 def _content(place: _Place, access: Access) -> _Content:
@@ -178,47 +173,6 @@ def _location(place: _Place, access: Access) -> tuple[Validators, _Content | Non
 
 def _row(place: _Place) -> str:
     return hashlib.sha256(place.shown.encode()).hexdigest()
-
-
-def _verified(
-    place: _Place, content: _Content, keyring: Keyring, trusted: str, access: Access, ignore_signatures: bool
-) -> LoadedIndex:
-    """The parsed index, its signature checked now or by an earlier run with the same keys and trust."""
-    trust = place.repository.trust
-    unchecked = ignore_signatures or trust.allow_unsigned
-    row = f"{content.digest.hex}.{trusted}.{_CHECKS}.{int(unchecked)}{int(trust.allow_sha1)}"
-    data = content.data if content.data is not None else _stored_bytes(content.digest, access)
-    from apkiln.formats.apk.index import parse_index_text, read_index
-
-    index = read_index(data, access.limits)
-    stored = access.store.get(_VERDICTS, row)
-    if stored is not None:
-        verdict = _Verdict(*json.loads(stored))
-    else:
-        verdict = _check_signature(index.signatures, index.signed_bytes, keyring, unchecked, trust.allow_sha1)
-        access.store.put(_VERDICTS, row, canonical_json.encode(list(verdict)))
-    text = parse_index_text(index.text, access.limits)
-    unusable = text.unusable
-    records = tuple(record for number, record in enumerate(text.records) if number not in unusable) if unusable else text.records
-    return LoadedIndex(place.repository, place.arch, content.digest, records, verdict.key_name, verdict.weak, text.warnings)
-
-
-def _check_signature(
-    signatures: Sequence[tuple[str, str, bytes]], signed: bytes, keyring: Keyring, unchecked: bool, allow_sha1: bool
-) -> _Verdict:
-    """Who signed; nobody only where `unchecked`."""
-    from apkiln.formats.apk.signature import signer_of
-
-    try:
-        found = signer_of(signatures, signed, keyring, allow_sha1=allow_sha1)
-        return _Verdict(found.key_name, found.weak)
-    except VerificationError as fault:
-        if unchecked:
-            return _Verdict()
-        if fault.reason == "signature-missing":
-            hint = "sign it with `apkiln repo index`, or allow this repository to be unsigned"
-            raise VerificationError("the index is not signed", reason="signature-missing", hint=hint) from fault
-        raise
 
 
 def _stored_bytes(digest: Digest, access: Access) -> bytes:

@@ -33,7 +33,8 @@ _TABLE = "packages"
 _CHECKS = "1"
 """Changes when `read_package` begins to refuse more: rows of older checks are then checked again."""
 _ABSENT = {"not-found", "missing-file"}
-_TASK = "packages"
+TASK = "packages"
+"""Of the progress that the reporter hears of."""
 
 
 class SelectedPackage(NamedTuple):
@@ -108,10 +109,64 @@ def acquire_packages(
     kept = {identity: _lookup(item.record, access) for identity, item in unique.items()}
     missing = [item for identity, item in unique.items() if kept[identity] is None]
     if access.offline:
-        _refuse_missing(missing)
+        refuse_missing(missing)
     job = _Job(access, sink_factory, _Checks(keyring or Keyring(), require_signature, check_stored, policy))
     results = job.run(list(unique.values()), missing)
     return tuple(results[item.record.identity]._replace(record=item.record, repository=item.repository) for item in selected)
+
+
+def download_package(item: SelectedPackage, access: Access) -> tuple[Digest, str]:
+    """Store the bytes under their own digest, unverified, from the first place that has them; (digest, address for people).
+
+    Of the record, name, version, architecture and size count.  Raises what `Transfer.fetch` raises and VerificationError
+    `size-mismatch`, with package and address.  Tells the reporter of the bytes that came.
+    """
+    locations = item.repository.package_locations(item.record, item.arch)
+    for number, location in enumerate(locations, 1):
+        try:
+            return _download_from(location, item.record, access), redact_url(location)
+        except ApkilnError as fault:
+            if number == len(locations) or not isinstance(fault, UnavailableError) or fault.reason not in _ABSENT:
+                fault.located(Origin(source=redact_url(location), package=item.record.name_version))
+                raise
+    raise AssertionError("a package has at least one location")
+
+
+def adopt_package(
+    item: SelectedPackage,
+    digest: Digest,
+    access: Access,
+    sink_factory: SinkFactory | None = None,
+    keyring: Keyring | None = None,
+    policy: PackagePolicy = STRICT,
+) -> AcquiredPackage:
+    """Verify a downloaded blob completely against the record of `item`, feeding the sink, and enter it in the table.
+
+    Raises as `acquire_packages` does; a blob that does not pass is discarded.
+    """
+    return _Job(access, sink_factory, _Checks(keyring or Keyring(), False, False, policy)).adopt(item, digest)
+
+
+def stored_package(item: SelectedPackage, access: Access) -> AcquiredPackage | None:
+    """The package with the identity of the record when the store has it verified; its bytes are not hashed again.
+
+    Size and digest are those of the stored file, whatever the record says.
+    """
+    kept = _lookup(item.record, access)
+    return None if kept is None else AcquiredPackage(item.record, item.repository, kept.digest, kept.size)
+
+
+def refuse_missing(missing: Iterable[SelectedPackage]) -> None:
+    """UnavailableError `offline` that lists every package that only a remote repository has."""
+    remote = [item for item in missing if not item.repository.is_local]
+    names = sorted(f"{item.record.name_version}.apk from {item.repository.url}" for item in remote)
+    if names:
+        raise UnavailableError(
+            f"{len(names)} package{'s are' if len(names) > 1 else ' is'} not in the cache and the network is off",
+            reason="offline",
+            details=names,
+            hint="run once without `--offline`",
+        )
 
 
 def open_package(package: AcquiredPackage, access: Access) -> BinaryIO:
@@ -144,12 +199,12 @@ class _Job:
         """Acquire all, telling of the `missing` ones."""
         reporter = self._access.reporter
         if missing:
-            reporter.start(_TASK, sum(item.record.size for item in missing), "bytes")
+            reporter.start(TASK, sum(item.record.size for item in missing), "bytes")
         try:
             results = map_in_threads(self._acquire, wanted, self._access.jobs)
         finally:
             if missing:
-                reporter.finish(_TASK)
+                reporter.finish(TASK)
         return {package.record.identity: package for package in results}
 
     def _acquire(self, item: SelectedPackage) -> AcquiredPackage:
@@ -165,50 +220,25 @@ class _Job:
         return AcquiredPackage(item.record, item.repository, kept.digest, kept.size)
 
     def _fetch(self, item: SelectedPackage) -> AcquiredPackage:
-        origin = Origin(package=item.record.name_version)
-        source = ""
+        digest, source = download_package(item, self._access)
         try:
-            digest, source = self._download(item)
-            try:
-                self._verify(item, digest)
-            except BaseException:
-                self._access.store.discard(digest)
-                raise
+            return self.adopt(item, digest)
         except ApkilnError as fault:
-            fault.located(Origin(source=source).filled(origin))
+            fault.located(Origin(source=source))
+            raise
+
+    def adopt(self, item: SelectedPackage, digest: Digest) -> AcquiredPackage:
+        """Verify what the store has under `digest` and enter it as this package; it is discarded when it is not."""
+        try:
+            self._verify(item, digest)
+        except BaseException as fault:
+            self._access.store.discard(digest)
+            if isinstance(fault, ApkilnError):
+                fault.located(Origin(package=item.record.name_version))
             raise
         kept = _Kept(digest, item.record.size, record_digest(item.record, self._checks.policy))
         _remember(item.record, kept, self._access)
         return AcquiredPackage(item.record, item.repository, digest, item.record.size, True)
-
-    def _download(self, item: SelectedPackage) -> tuple[Digest, str]:
-        """Store the bytes under their own digest, from the first place that has them; (digest, address)."""
-        locations = item.repository.package_locations(item.record, item.arch)
-        for location in locations[:-1]:
-            try:
-                return self._download_from(location, item.record), redact_url(location)
-            except UnavailableError as fault:
-                if fault.reason not in _ABSENT:
-                    raise
-        return self._download_from(locations[-1], item.record), redact_url(locations[-1])
-
-    def _download_from(self, location: str, record: IndexRecord) -> Digest:
-        reporter = self._access.reporter
-        with self._access.store.writer() as writer:
-
-            def take(chunk: bytes) -> None:
-                writer.write(chunk)
-                reporter.advance(_TASK, len(chunk))
-
-            try:
-                fetched = self._access.transfer.fetch(self._access.locate(location), take, limit=record.size)
-            except FormatError as fault:
-                if fault.reason != "response-too-large":
-                    raise
-                raise _wrong_size(location, "more", record) from fault
-            if fetched.size != record.size:
-                raise _wrong_size(location, str(fetched.size), record)
-            return writer.commit()
 
     def _verify(self, item: SelectedPackage, digest: Digest) -> None:
         """The complete read, which feeds the sink as well."""
@@ -284,16 +314,22 @@ def _remember(record: IndexRecord, kept: _Kept, access: Access) -> None:
     access.store.put(_TABLE, record.identity.hex(), canonical_json.encode([str(kept.digest), kept.size, kept.record]))
 
 
-def _refuse_missing(missing: Iterable[SelectedPackage]) -> None:
-    remote = [item for item in missing if not item.repository.is_local]
-    names = sorted(f"{item.record.name_version}.apk from {item.repository.url}" for item in remote)
-    if names:
-        raise UnavailableError(
-            f"{len(names)} package{'s are' if len(names) > 1 else ' is'} not in the cache and the network is off",
-            reason="offline",
-            details=names,
-            hint="run once without `--offline`",
-        )
+def _download_from(location: str, record: IndexRecord, access: Access) -> Digest:
+    with access.store.writer() as writer:
+
+        def take(chunk: bytes) -> None:
+            writer.write(chunk)
+            access.reporter.advance(TASK, len(chunk))
+
+        try:
+            fetched = access.transfer.fetch(access.locate(location), take, limit=record.size)
+        except FormatError as fault:
+            if fault.reason != "response-too-large":
+                raise
+            raise _wrong_size(location, "more", record) from fault
+        if fetched.size != record.size:
+            raise _wrong_size(location, str(fetched.size), record)
+        return writer.commit()
 
 
 def _wrong_size(location: str, found: str, record: IndexRecord) -> VerificationError:

@@ -13,8 +13,14 @@ from apkiln.acquire.access import Access
 from apkiln.acquire.indexes import LoadedIndex, load_indexes
 from apkiln.acquire.repositories import UNSIGNED, parse_repositories
 from apkiln.core.errors import ApkilnError
-from apkiln.formats.apk.index import read_index
+from apkiln.formats.apk.index import index_text, read_index
+from apkiln.formats.apk.index_text import format_record
 from apkiln.formats.apk.keys import Keyring
+from apkiln.formats.apk.signing import signature_section, signatures_of
+from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.formats.archive.tar_writer import archive
+from apkiln.formats.deflate.codec import canonical_codec
+from apkiln.formats.deflate.deflater import compress_member
 from apkiln.system.memory_files import MemoryFiles
 from apkiln.system.memory_server import MemoryServer, Misbehaviour, Resource, memory_transfer
 from apkiln.system.memory_store import MemoryStore
@@ -127,7 +133,7 @@ def test_every_changed_byte_is_noticed() -> None:
         except ApkilnError:
             continue
         accepted.append(position)
-        assert loaded[0].records == (A.record,)
+        assert list(loaded[0].records) == [A.record]
     assert all(position < len(INDEX) - len(read_index(INDEX).signed_bytes) for position in accepted)
 
 
@@ -157,14 +163,52 @@ def test_offline_uses_the_last_index_and_lists_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_a_damaged_cached_index_is_refused(offline: bool) -> None:
+@pytest.mark.parametrize("which", ["index", "table"])
+def test_a_damaged_cached_index_is_refused(which: str, offline: bool) -> None:
     world = World(Resource(INDEX, '"v1"'))
-    world.load()
-    (blob,) = world.store.blobs()
-    world.store.damage(blob, 300)
+    (index,) = world.load()
+    (blob,) = [blob for blob in world.store.blobs() if (blob == index.digest) is (which == "index")]
+    world.store.damage(blob, 50)
     fault = world.refused(access=world.offline if offline else world.online)
     assert (fault.reason, fault.origin.source, fault.origin.digest) == ("cache-entry-damaged", URL, str(blob))
     assert names(world.load()[0]) == ["a"]
+
+
+def test_a_lost_table_is_made_anew() -> None:
+    world = World()
+    (index,) = world.load()
+    for blob in world.store.blobs():
+        if blob != index.digest:
+            world.store.discard(blob)
+    assert names(world.load(access=world.offline)[0]) == ["a"]
+
+
+def test_trust_in_one_line_does_not_spread_to_another_of_the_same_address() -> None:
+    world = World(sample_index([A], None))
+    repositories = (*parse_repositories([BASE], trust=UNSIGNED), *parse_repositories([BASE], first=1))
+    for ordered in (repositories, repositories[::-1]):
+        with pytest.raises(ApkilnError) as caught:
+            load_indexes(ordered, "x86_64", KEYS, world.online)
+        assert caught.value.reason == "signature-missing"
+
+
+def test_records_that_must_not_be_chosen_are_left_out_and_told_also_from_the_cache() -> None:
+    odd = A.record._replace(version="1.0-beta", identity=b"o" * 20)
+    text = index_text([A.record]) + (format_record(odd) + "\n").encode()
+    world = World()
+    world.server.put(URL, signed_index(text))
+    for _ in range(2):
+        (index,) = world.load()
+        assert list(index.records) == [A.record]
+        assert [(warning.reason, warning.item) for warning in index.warnings] == [("version-invalid", "1.0-beta")]
+
+
+def signed_index(text: bytes) -> bytes:
+    """An index of ours around any text."""
+    codec = canonical_codec()
+    entry = Entry("APKINDEX", EntryType.FILE, 0o644, size=len(text))
+    signed = compress_member(codec, archive([(entry, text)]))
+    return signature_section(signatures_of(signed, [SIGNER], ["RSA256"]), codec) + signed
 
 
 def test_a_damaged_verdict_is_made_anew() -> None:

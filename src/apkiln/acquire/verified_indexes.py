@@ -1,0 +1,140 @@
+"""From the bytes of an index to records that may be used: signature, parse, table; each done once per index and keyring.
+
+Table in the store: `index-verdicts` (digest of the index, keys, trust, versions of checks and layout → who signed, digest
+of the record table, warnings).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from apkiln.acquire.access import Access
+from apkiln.acquire.repositories import Trust
+from apkiln.core import canonical_json
+from apkiln.core.digest import Digest
+from apkiln.core.errors import VerificationError
+from apkiln.core.origin import Origin
+from apkiln.formats.apk.index_table import VERSION, IndexTable, write_table
+from apkiln.formats.apk.keys import Keyring
+from apkiln.formats.apk.records import IndexRecord
+from apkiln.system.store import damaged, put_bytes
+
+_VERDICTS = "index-verdicts"
+_CHECKS = "1"
+"""Changes when a verdict begins to mean more."""
+
+
+class Judge(NamedTuple):
+    """Whose signatures count."""
+
+    keyring: Keyring
+    fingerprint: str
+    """`acquire.keyring.fingerprint` of it."""
+
+
+class IndexRemark(NamedTuple):
+    """Something in an index that its reader lives with: `formats.apk.index_text.IndexWarning` as it is kept."""
+
+    reason: str
+    package: str
+    """`name-version` of the record."""
+    letter: str
+    item: str
+    message: str
+
+
+class Verdict(NamedTuple):
+    """A verified index."""
+
+    signed_by: str
+    """File name of the key whose signature is good; empty = nobody's."""
+    weak: bool
+    """The signature rests on SHA-1."""
+    table: IndexTable
+    """The records that may be chosen."""
+    warnings: tuple[IndexRemark, ...]
+
+
+class _Signature(NamedTuple):
+    key_name: str = ""
+    weak: bool = False
+
+
+def verified_index(data: bytes, digest: Digest, judge: Judge, trust: Trust, access: Access) -> Verdict:
+    """The records of an index whose bytes hash to `digest`; nothing is parsed before the signature is good.
+
+    Raises VerificationError (those of `signature.signer_of`; `cache-entry-damaged` when the stored table is) and
+    FormatError (of the index formats).
+    """
+    parts = (digest.hex, judge.fingerprint, _CHECKS, VERSION, f"{int(trust.allow_unsigned)}{int(trust.allow_sha1)}")
+    row = ".".join(parts)
+    stored = access.store.get(_VERDICTS, row)
+    if stored is not None:
+        known = _remembered(json.loads(stored), access)
+        if known is not None:
+            return known
+    verdict = _judged(data, judge.keyring, trust, access)
+    table = put_bytes(access.store, verdict.table.data)
+    value = [verdict.signed_by, verdict.weak, str(table), [list(warning) for warning in verdict.warnings]]
+    access.store.put(_VERDICTS, row, canonical_json.encode(value))
+    return verdict
+
+
+def _remembered(value: Any, access: Access) -> Verdict | None:
+    """The verdict of an earlier run, None when the store lost its table."""
+    signed_by, weak, text, warnings = value
+    digest = Digest.parse(text)
+    stream = access.store.open(digest)
+    if stream is None:
+        return None
+    with stream:
+        data = stream.read()
+    if hashlib.sha256(data).digest() != digest.value:
+        raise damaged(access.store, digest, Origin(member="index"))
+    return Verdict(signed_by, weak, IndexTable(data), tuple([IndexRemark(*warning) for warning in warnings]))
+
+
+def _judged(data: bytes, keyring: Keyring, trust: Trust, access: Access) -> Verdict:
+    """Everything anew."""
+    from apkiln.formats.apk.index import parse_index_text, read_index
+
+    index = read_index(data, access.limits)
+    signature = _check_signature(index.signatures, index.signed_bytes, keyring, trust)
+    text = parse_index_text(index.text, access.limits)
+    unusable = text.unusable
+    usable = [record for number, record in enumerate(text.records) if number not in unusable]
+    warnings = tuple([IndexRemark(item.reason, item.package, item.letter, item.item, item.message) for item in text.warnings])
+    return Verdict(signature.key_name, signature.weak, table_of(usable), warnings)
+
+
+def table_of(records: Sequence[IndexRecord]) -> IndexTable:
+    """The table of records, with the names by which the solver looks for them."""
+    from apkiln.solver.source import mentioned_name, provided_names
+
+    providers: dict[str, list[int]] = {}
+    install_if: dict[str, list[int]] = {}
+    for number, record in enumerate(records):
+        for name in dict.fromkeys(provided_names(record)):
+            providers.setdefault(name, []).append(number)
+        for name in dict.fromkeys(map(mentioned_name, record.install_if.split())):
+            install_if.setdefault(name, []).append(number)
+    return IndexTable(write_table(records, providers, install_if))
+
+
+def _check_signature(signatures: Sequence[tuple[str, str, bytes]], signed: bytes, keyring: Keyring, trust: Trust) -> _Signature:
+    """Who signed; nobody only where the trust allows it."""
+    from apkiln.formats.apk.signature import signer_of
+
+    try:
+        found = signer_of(signatures, signed, keyring, allow_sha1=trust.allow_sha1)
+        return _Signature(found.key_name, found.weak)
+    except VerificationError as fault:
+        if trust.allow_unsigned:
+            return _Signature()
+        if fault.reason == "signature-missing":
+            hint = "sign it with `apkiln repo index`, or allow this repository to be unsigned"
+            raise VerificationError("the index is not signed", reason="signature-missing", hint=hint) from fault
+        raise
