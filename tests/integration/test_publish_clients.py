@@ -88,6 +88,15 @@ def test_definition_layout_and_archive_give_one_digest(built: Built, strict: Str
     assert len(set(strict.registry.tags("app").values())) == 1
 
 
+def test_an_image_is_copied_from_one_registry_to_another(built: Built, strict: StrictServer, debian: str) -> None:
+    first = publish(built, built.layout, f"{strict.address}/app:1").strip()
+    assert publish(built, Path(f"registry:{strict.address}/app:1"), f"{debian}/team/copy:1").strip() == first
+    assert publish(built, Path(f"registry:{strict.address}/app@{first}"), f"{debian}/team/copy:2").strip() == first
+    crane = client("crane")
+    call([crane, "validate", "--remote", f"{debian}/team/copy:1"])
+    assert call([crane, "digest", f"{debian}/team/copy:2"]).strip() == first
+
+
 def test_an_unchanged_image_is_only_looked_for(built: Built, strict: StrictServer) -> None:
     words = (built.definition, f"{strict.address}/team/app:1", f"{strict.address}/team/app:2", "--attach-sbom", "--json")
     first = json.loads(publish(built, *words))

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 NAME = "image load"
 HELP = """Load an image into podman or docker, through the engine's own `load` command.
 
-PLACE is an OCI layout, an OCI archive or a docker archive.  Of several architectures the one of this machine is taken.
-The image keeps the name that it has in PLACE unless `--tag` gives one.  Every blob of an OCI image is compared with its digest
-on the way."""
+PLACE is an OCI layout, an OCI archive, a docker archive, or `registry:HOST/NAME[:TAG][@DIGEST]`.  Of several
+architectures the one of this machine is taken.  The image keeps the name that it has in PLACE unless `--tag` gives one.
+Every blob of an OCI image is compared with its digest on the way."""
 EPILOG = """examples:
   apkiln image load out/
   apkiln image load app.tar --engine docker
@@ -22,7 +22,7 @@ EPILOG = """examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("place", metavar="PLACE", help="OCI layout, OCI archive or docker archive")
+    parser.add_argument("place", metavar="PLACE", help="OCI layout, OCI archive, docker archive or `registry:…`")
     parser.add_argument("--engine", choices=("podman", "docker"), default="", help="default: podman, else docker")
     parser.add_argument("--tag", metavar="REFERENCE", default="", help="name that the image gets")
     parser.add_argument("--arch", metavar="ARCH", default="", help="which image of several (default: this machine's)")
@@ -30,17 +30,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     from os import uname
-    from pathlib import Path
 
+    from apkiln.cli.places import open_named_place
     from apkiln.core.arch import Arch
     from apkiln.formats.oci.reference import parse_reference
     from apkiln.image.loading import load_image, plan_load_place
-    from apkiln.image.place import open_place
-    from apkiln.system.files import DiskFiles
     from apkiln.system.process import SystemRunner
 
     settings = context.settings
-    place = open_place(DiskFiles(), Path(settings.working_directory, arguments.place), settings.limits)
+    place = open_named_place(arguments.place, context)
     reference = parse_reference(arguments.tag) if arguments.tag else None
     plan = plan_load_place(place, settings.limits, Arch.parse(arguments.arch or uname().machine), reference)
     engine = load_image(plan, SystemRunner(), settings.environment, arguments.engine)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 NAME = "image publish"
 HELP = """Push an image to registries, and move its tags when all of it is there.
 
-CONFIG is a definition, which is built as by `image build`; or an OCI layout (a directory) or OCI archive (a tar file), which
-is pushed as it is.  A directory or a tar file is a stored image, anything else a definition.  Every TAG may name another
+CONFIG is a definition, which is built as by `image build`; or an OCI layout (a directory), an OCI archive (a tar file) or
+`registry:HOST/NAME[:TAG][@DIGEST]`, which is pushed as it is.  A directory or a tar file is a stored image, anything else
+a definition.  Every TAG may name another
 registry.  What a registry has already is not sent again; interrupted uploads go on where they broke.  The digest of the
 image is printed.
 
@@ -30,6 +31,7 @@ are heeded.  Registries are spoken to over TLS, except on the loopback device an
 EPILOG = """examples:
   apkiln image publish image.yaml registry.example.com/team/app:1.0 registry.example.com/team/app:latest
   apkiln image publish out/ localhost:5000/app:dev
+  apkiln image publish registry:staging.example.com/app:1.0 registry.example.com/app:1.0
   apkiln image publish image.yaml registry.example.com/app:1.0 --attach-sbom --image-refs refs.txt
   apkiln image publish image.yaml registry.example.com/app:1.0 --dry-run
   apkiln image publish image.yaml app:dev --local
@@ -101,17 +103,16 @@ def _image(arguments: argparse.Namespace, context: Context, reference: Reference
     """Built, or found in its place."""
     from pathlib import Path
 
-    from apkiln.image.place import open_place
+    from apkiln.cli.places import open_named_place
     from apkiln.image.publishable import publishable_build, publishable_place
     from apkiln.system.files import DiskFiles
 
     settings = context.settings
-    path = Path(settings.working_directory, arguments.config)
-    if is_stored_image(path):
+    in_registry = arguments.config.startswith("registry:")
+    if in_registry or is_stored_image(Path(settings.working_directory, arguments.config)):
         _refuse_definition_flags(arguments)
-        return publishable_place(
-            open_place(DiskFiles(), path, settings.limits), settings.limits, attach_bills=arguments.attach_sbom
-        )
+        place = open_named_place(arguments.config, context, frozenset(host.lower() for host in arguments.plain_http))
+        return publishable_place(place, settings.limits, attach_bills=arguments.attach_sbom)
     built, store = build_definition(arguments, context, reference)
     if arguments.sbom_path and not arguments.dry_run:
         from apkiln.image.output import write_files
