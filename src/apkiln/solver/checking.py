@@ -40,7 +40,8 @@ def check(
     """Every violation of a set of packages, in order of the rules above; empty = a valid solution.
 
     `tags`: by identity, the tags of the repositories a package is in; packages that any untagged repository (or the cache,
-    or the installed database) has are absent from it.  `others`: records whose install_if must have been heeded.
+    or the installed database) has are absent from it.  `others`: records whose install_if must have been heeded;
+    a list of `!` items alone asks for nothing.
     """
     chosen = [_read(record) for record in packages]
     violations = list(_world(chosen, world))
@@ -170,5 +171,5 @@ def _install_if(
         if record.name in names or record.identity in left_out or record.identity in tags:
             continue
         package = _read(record)
-        if package.install_if and _met(package, chosen):
+        if any(not item.conflict for item in package.install_if) and _met(package, chosen):
             yield Violation("install-if", record.name_version, record.install_if)

@@ -41,6 +41,8 @@ class RuleBase:
         """Switch literal → fact; empty unless explaining."""
         self._switches: dict[Fact, int] = {}
         self._explain = explain
+        self._grants: dict[int, list[int]] = {}
+        """Literal "a tag is allowed for a package" → literals that grant it."""
         self._names: dict[Name, None] = {}
         self._calls: dict[Candidate, list[tuple[Candidate | None, bool]]] = {}
         """Who asks for a package (None = the world) and whether it may be picked for that alone."""
@@ -57,6 +59,34 @@ class RuleBase:
             self._exclusive(name)
         if self.universe.tags:
             self._tags()
+
+    def solve(self, assumptions: Sequence[int]) -> bool:
+        """Whether the rules and assumptions can hold together; `solver.core` as usual on False.
+
+        Tags must come from the world, not from packages that allow them to each other: such circles are cut as they appear.
+        """
+        while self.solver.solve(assumptions):
+            circle = self._circle()
+            if not circle:
+                return True
+            outside = [giver for literal in circle for giver in self._grants[literal] if giver not in circle]
+            for literal in circle:
+                self.solver.add([-literal, *outside])
+        return False
+
+    def _circle(self) -> set[int]:
+        """Tag literals that hold in the model without being derived from the world."""
+        open_literals = {literal for literal in self._grants if self.solver.holds(literal)}
+        changed = True
+        while changed:
+            grounded = {
+                literal
+                for literal in open_literals
+                if any(giver not in open_literals and self.solver.holds(giver) for giver in self._grants[literal])
+            }
+            open_literals -= grounded
+            changed = bool(grounded)
+        return open_literals
 
     # ---- which packages matter
 
@@ -196,6 +226,7 @@ class RuleBase:
                             grants[candidate, bit].append(holds[owner, bit])
         for key, givers in grants.items():
             self.solver.add([-holds[key], *givers])
+            self._grants[holds[key]] = givers
         for candidate, variable in self.variables.items():
             if candidate.always_allowed or candidate.tags & UNTAGGED:
                 continue

@@ -77,7 +77,7 @@ def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]
     always = [*rules.facts, -rules.unasked]
 
     def holds(chosen: Sequence[int]) -> bool:
-        return rules.solver.solve([*always, *(rules.switches[number] for number in chosen)])
+        return rules.solve([*always, *(rules.switches[number] for number in chosen)])
 
     if holds(numbers):
         raise AssertionError("only contradictions are explained")
@@ -142,13 +142,13 @@ def _hit(sets: Sequence[frozenset[int]], size: int, chosen: tuple[int, ...]) -> 
 def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[Fact, ...]:
     """An irreducible set of facts for a conflict, in order of discovery."""
     always = [-rules.unasked, *(rules.switches[number] for number in conflict)]
-    if rules.solver.solve([*always, *rules.facts]):
+    if rules.solve([*always, *rules.facts]):
         raise AssertionError("the conflict stands with all facts")
     core = set(rules.solver.core)
     literals = [literal for literal in rules.facts if literal in core]
 
     def holds(chosen: Sequence[int]) -> bool:
-        return rules.solver.solve([*always, *chosen])
+        return rules.solve([*always, *chosen])
 
     return tuple(rules.facts[literal] for literal in _irreducible(literals, holds))
 
@@ -169,7 +169,7 @@ def _suggestions(
             changed = [*world[:number], *_replacement(item, variant), *world[number + 1 :]]
             rules = RuleBase(Universe(repositories, request, arch), changed, request.step_limit)
             rules.support()
-            if rules.solver.solve([*rules.switches, -rules.unasked]):
+            if rules.solve([*rules.switches, -rules.unasked]):
                 found.append(variant)
                 break
     return tuple(found)

@@ -16,6 +16,7 @@ from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.solver.clauses import RuleBase
 from apkiln.solver.greedy import sorted_world
 from apkiln.solver.preference import compare
+from apkiln.solver.triggers import Triggers
 from apkiln.solver.universe import Candidate, Name, Provide, Universe
 
 
@@ -26,7 +27,7 @@ class Found:
     chosen: tuple[Candidate, ...]
     """In order of choice."""
     left_out: tuple[tuple[Candidate, str], ...]
-    """Packages whose install_if is met and which do not fit, with the first item that fails."""
+    """Packages whose install_if is met and which do not fit, with what speaks against them."""
     steps: int
 
 
@@ -46,11 +47,12 @@ class Search:
     def run(self) -> Found | None:
         """The best solution, or None: there is none."""
         self._assumptions = [*self._rules.switches, -self._rules.unasked]
-        if not self._solver.solve(self._assumptions):
+        if not self._rules.solve(self._assumptions):
             return None
         self._prepare()
         self._settle([(item, None) for item in self._world if not item.conflict])
         self._supporters()
+        self._prune()
         left_out = self._triggered()
         return Found(tuple(self._chosen), tuple(left_out), self._limit - self._solver.steps_left)
 
@@ -94,7 +96,7 @@ class Search:
         ranked = sorted(fitting, key=cmp_to_key(order))
         for candidate in dict.fromkeys(provide.candidate for provide in ranked):
             variable = self._rules.variables[candidate]
-            if self._solver.solve([*self._assumptions, variable]):
+            if self._rules.solve([*self._assumptions, variable]):
                 self._assumptions.append(variable)
                 return candidate
         raise AssertionError("the clauses can be met, so one of the fitting packages can be chosen")
@@ -103,18 +105,30 @@ class Search:
         """Decide every package that was not chosen: none of them where possible."""
         open_candidates = [candidate for candidate in self._rules.variables if candidate not in self._chosen]
         refused = [-self._rules.variables[candidate] for candidate in open_candidates]
-        if self._solver.solve([*self._assumptions, *refused]):
+        if self._rules.solve([*self._assumptions, *refused]):
             return
         for candidate in open_candidates:
             variable = self._rules.variables[candidate]
             if candidate in self._chosen:
                 continue
-            if self._solver.solve([*self._assumptions, -variable]):
+            if self._rules.solve([*self._assumptions, -variable]):
                 self._assumptions.append(-variable)
             else:
                 self._assumptions.append(variable)
                 self._chosen[candidate] = None
                 self._settle([(item, candidate) for item in candidate.depends if not item.conflict])
+
+    def _prune(self) -> None:
+        """Leave out what the rest does not need after all, latest choices first: no proper subset stays a solution."""
+        variables = self._rules.variables
+        outside = [-variable for candidate, variable in variables.items() if candidate not in self._chosen]
+        base = [*self._rules.switches, -self._rules.unasked, *outside]
+        for candidate in reversed(list(self._chosen)):
+            if candidate in self._chosen and self._rules.solve([*base, -variables[candidate]]):
+                gone = [other for other in self._chosen if not self._solver.holds(variables[other])]
+                for other in gone:
+                    del self._chosen[other]
+                base += [-variables[other] for other in gone]
 
     def _triggered(self) -> list[tuple[Candidate, str]]:
         """install_if to a fixpoint: what fits joins, with its dependencies; what does not is named."""
@@ -124,65 +138,16 @@ class Search:
             *(self._rules.variables[candidate] for candidate in self._chosen),
         ]
         left_out: dict[Candidate, str] = {}
-        names = {candidate.name for candidate in self._chosen}
         while True:
-            fresh = [
-                candidate
-                for candidate in self._rules.variables
-                if candidate.install_if and candidate.name not in names and candidate not in left_out and self._is_met(candidate)
-            ]
-            if not fresh:
-                return [(candidate, item) for candidate, item in left_out.items() if candidate.name not in names]
-            candidate = min(fresh, key=cmp_to_key(self._order))
-            variable = self._rules.variables[candidate]
-            if candidate.unusable or not candidate.reachable:
-                left_out[candidate] = candidate.unusable or "unavailable"
-            elif self._solver.solve([*self._assumptions, variable]):
-                self._assumptions.append(variable)
-                self._chosen[candidate] = None
-                self._settle([(item, candidate) for item in candidate.depends if not item.conflict])
-                names = {chosen.name for chosen in self._chosen}
-            else:
-                left_out[candidate] = self._obstacle(candidate)
-
-    @staticmethod
-    def _order(a: Candidate, b: Candidate) -> int:
-        """By name; of one name the highest version first."""
-        if a.name != b.name:
-            return -1 if a.name < b.name else 1
-        return (a.key < b.key) - (a.key > b.key)
-
-    def _is_met(self, candidate: Candidate) -> bool:
-        for item in candidate.install_if:
-            provides = self._universe.name(item.name).providers
-            held = any(provide.candidate in self._chosen and self._fits(item, provide) for provide in provides)
-            if held == item.conflict:
-                return False
-        if candidate.always_allowed or candidate.tag_allowed:
-            return True
-        for item in candidate.install_if:
-            for provide in self._universe.name(item.name).providers:
-                if provide.candidate in self._chosen:
-                    candidate.allowed_tags |= provide.candidate.allowed_tags
-        return candidate.tag_allowed  # without the tag it is silently left out (§19.1)
-
-    def _obstacle(self, candidate: Candidate) -> str:
-        """The first item of a package that cannot hold beside what is chosen; its name when something else forbids it."""
-        for item in candidate.depends:
-            fitting = [
-                self._rules.variables[provide.candidate]
-                for provide in self._universe.name(item.name).providers
-                if self._fits(item, provide)
-            ]
-            if item.conflict:
-                if any(chosen is not candidate and self._holds(item, chosen) for chosen in self._chosen):
-                    return str(item)
-            elif not any(self._solver.solve([*self._assumptions, variable]) for variable in fitting):
-                return str(item)
-        return candidate.name
-
-    def _holds(self, item: Dependency, chosen: Candidate) -> bool:
-        return any(
-            provide.candidate is chosen and hits(item, provide.version, chosen.identity)
-            for provide in self._universe.name(item.name).providers
-        )
+            triggers = Triggers(self._universe, self._world, self._chosen)
+            fresh = next((candidate for candidate in triggers.met() if candidate not in left_out), None)
+            if fresh is None:
+                names = {candidate.name for candidate in self._chosen}
+                return [(candidate, why) for candidate, why in left_out.items() if candidate.name not in names]
+            variable = self._rules.variables.get(fresh)
+            if variable is None or not self._rules.solve([*self._assumptions, variable]):
+                left_out[fresh] = triggers.obstacle(fresh) or "it does not fit"
+                continue
+            self._assumptions.append(variable)
+            self._chosen[fresh] = None
+            self._settle([(item, fresh) for item in fresh.depends if not item.conflict])

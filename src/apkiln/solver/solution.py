@@ -52,8 +52,8 @@ class LeftOut(NamedTuple):
     """A package whose install_if was met and that was left out because the rest would fail with it (§10.6.3)."""
 
     record: IndexRecord
-    needs: str
-    """The item that cannot be met."""
+    reason: str
+    """What speaks against it, in one phrase; empty when only apk's order of decisions did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from apkiln.solver.changes import ChangeList, select
 from apkiln.solver.greedy import GreedyRun, sorted_world
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solution import LeftOut, Solution, Statistics
+from apkiln.solver.triggers import Triggers
 from apkiln.solver.universe import Candidate, Name, Universe
 
 
@@ -29,7 +30,9 @@ def solve(repositories: Sequence[SolverRepository], request: Request, arch: Arch
     failed = run.errors()
     if not failed:
         owners = {name: name.chosen.candidate for name in universe.names if name.chosen}
-        return _solution(universe, owners, run.world, (), Statistics(len(run.names), _count(universe), run.decisions))
+        triggers = Triggers(universe, run.world, owners.values())
+        left_out = tuple(LeftOut(candidate.record, triggers.obstacle(candidate)) for candidate in triggers.met())
+        return _solution(universe, owners, run.world, left_out, Statistics(len(run.names), _count(universe), run.decisions))
     if request.drop_broken_world:
         return _solve_what_can_be(repositories, request, arch)
     if request.strict_apk:
