@@ -42,7 +42,7 @@ class RuleBase:
         self._switches: dict[Fact, int] = {}
         self._explain = explain
         self._grants: dict[int, list[int]] = {}
-        """Literal "a tag is allowed for a package" → literals that grant it."""
+        """Literal "a package is called for", or "a tag is allowed for a package" → literals that grant it."""
         self._names: dict[Name, None] = {}
         self._calls: dict[Candidate, list[tuple[Candidate | None, bool]]] = {}
         """Who asks for a package (None = the world) and whether it may be picked for that alone."""
@@ -63,7 +63,8 @@ class RuleBase:
     def solve(self, assumptions: Sequence[int]) -> bool:
         """Whether the rules and assumptions can hold together; `solver.core` as usual on False.
 
-        Tags must come from the world, not from packages that allow them to each other: such circles are cut as they appear.
+        Needs and tags must come from the world, not from packages that give them to each other: such circles are cut as
+        they appear.
         """
         while self.solver.solve(assumptions):
             circle = self._circle()
@@ -75,7 +76,7 @@ class RuleBase:
         return False
 
     def _circle(self) -> set[int]:
-        """Tag literals that hold in the model without being derived from the world."""
+        """Granted literals that hold in the model without being derived from the world."""
         open_literals = {literal for literal in self._grants if self.solver.holds(literal)}
         changed = True
         while changed:
@@ -168,11 +169,12 @@ class RuleBase:
         """Every package is called for by an item it may be picked for by itself, unless `unasked` holds."""
         for candidate, variable in self.variables.items():
             calls = [owner for owner, alone in self._calls.get(candidate, ()) if alone]
-            if None in calls or candidate in calls:
+            if None in calls:
                 continue
             fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
             callers = [self.variables[owner] for owner in dict.fromkeys(calls) if owner is not None]
             self.solver.add([*self._switch(fact), -variable, self.unasked, *callers])
+            self._grants[variable] = [self.unasked, *callers]
 
     def _exclusive(self, name: Name) -> None:
         """At most one package owns a name, unless all share it unversioned (§9)."""
