@@ -99,6 +99,14 @@ def test_small_blobs_go_up_in_one_request_and_again_after_a_fault(fault: Fault) 
     pushed(again, SMALL, SMALL_BLOB)
 
 
+def test_a_finished_upload_whose_answer_got_lost_is_not_sent_again() -> None:
+    for data, blob in ((DATA, BLOB), (SMALL, SMALL_BLOB)):
+        registry = MemoryRegistry()
+        registry.misbehave(Fault("PUT", "", drop=True))
+        pushed(registry, data, blob)
+        assert registry.count("POST") == 1
+
+
 def test_an_interrupted_upload_sends_only_what_is_missing() -> None:
     registry = MemoryRegistry()
     registry.misbehave(Fault("PATCH", "state=2000", receive=600))
@@ -286,6 +294,24 @@ def test_blobs_are_fetched_from_other_hosts_without_credentials() -> None:
     assert len(there) == 1
     assert "authorization" not in there[0]
     assert any("authorization" in headers for url, headers in network.asked if f"//{HOST}/" in url)
+
+
+@pytest.mark.parametrize("kind", ["blobs", "manifests"])
+def test_no_answer_of_the_registry_sends_credentials_elsewhere(kind: str) -> None:
+    elsewhere, registry = MemoryRegistry(), MemoryRegistry(gate=BasicGate((("me", PASSWORD),)))
+    network = MemoryNetwork({HOST: registry, "cdn.example": elsewhere, f"{HOST}:8443": elsewhere})
+    client = memory_registry_client(network, LOGINS, POLICY)
+    client.log_in(REPOSITORY)
+    for base in ("https://cdn.example", f"https://{HOST}:8443"):
+        location = (("location", f"{base}/v2/{NAME}/{kind}/x"),)
+        registry.misbehave(Fault("HEAD", kind, status=307, headers=location))
+        if kind == "blobs":
+            client.push_blob(REPOSITORY, describe("", base.encode()), Content(base.encode()))
+        else:
+            assert client.resolve(REPOSITORY, "v1") is None
+    assert [item.method for item in elsewhere.asked] == ["HEAD", "HEAD"]
+    assert not [item for item in elsewhere.asked if "authorization" in item.headers]
+    assert [headers for url, headers in network.asked if f"//{HOST}/" in url and "authorization" in headers]
 
 
 @pytest.mark.parametrize(

@@ -126,11 +126,11 @@ def test_helpers_of_a_host_and_for_all() -> None:
     }
     found = logins(
         {"/home/me/.docker/config.json": document},
-        own=helper_says(ServerURL="x", Username="own", Secret="2"),
+        own=helper_says(ServerURL="x", Username="own", Secret="not found"),
         hub=helper_says(Username="<token>", Secret="refresh"),
         store=helper_says(Username="stored", Secret="3"),
     )
-    assert login(found, "own.example/x") == user("own", "2")
+    assert login(found, "own.example/x") == user("own", "not found")
     assert login(found, "app") == Login(identity_token=Secret("refresh"))
     assert login(found, "filed.example/x") == user("filed", "1")
     assert login(found, "stored.example/x") == user("stored", "3")
