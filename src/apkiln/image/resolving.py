@@ -136,7 +136,7 @@ def _notices(indexes: Mapping[Arch, Sequence[LoadedIndex]], solutions: Mapping[A
         *(f"the index of `{url}` is signed with SHA-1" for url in sorted(weak)),
         *(f"the index of `{url}` is not verified" for url in sorted(unsigned)),
         *(
-            f"{arch.apk}: {item.record.name_version} was left out although its `install_if` is met: {item.needs} is missing"
+            f"{arch.apk}: {item.record.name_version} was left out although its `install_if` is met: {item.reason}"
             for arch, solution in solutions.items()
             for item in solution.left_out
         ),
