@@ -37,7 +37,9 @@ class Dribble(io.BytesIO):
 
 @engines
 @given(contents=CONTENTS, level=st.sampled_from([0, 1, 9]), step=st.sampled_from([1, 7, 100, CHUNK]))
-def test_members_are_what_was_compressed(engine: Callable[[], Engine], contents: list[bytes | int], level: int, step: int) -> None:
+def test_members_are_what_was_compressed(
+    engine: Callable[[], Engine], contents: list[bytes | int], level: int, step: int
+) -> None:
     _check_members(engine(), [b"ab" * item if isinstance(item, int) else item for item in contents], level, step)
 
 

@@ -17,6 +17,7 @@ from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive import pax
+from apkiln.formats.archive.chunk_reader import ChunkReader
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.tar_rules import STRICT, Report, TarRules
 
@@ -52,7 +53,7 @@ class _Header(NamedTuple):
     prefix: bytes
 
 
-class TarReader:
+class TarReader(ChunkReader):
     """Entries of one archive (or of one section of a package) in order.
 
     `next_entry` gives an entry, `content` the chunks of its bytes; content left unread is skipped.  All faults are
@@ -67,14 +68,11 @@ class TarReader:
     def __init__(
         self, chunks: Iterable[bytes], rules: TarRules = STRICT, limits: Limits = DEFAULT_LIMITS, *, section: str = ""
     ) -> None:
-        self._chunks = iter(chunks)
+        super().__init__(chunks)
         self._rules = rules
         self._limits = limits
         self.section = section
         """Name of the section in messages; may be set when the first entry has told it."""
-        self._data = b""
-        self._at = 0
-        self._base = 0
         self._left = 0
         self._padding = 0
         self._headers = 0
@@ -90,11 +88,6 @@ class TarReader:
         """Whether the archive ended with zero blocks; known once `next_entry` gave None."""
         self.reports: list[Report] = []
         """What a tolerant reading accepted, and names that are not UTF-8; at most 1,000."""
-
-    @property
-    def offset(self) -> int:
-        """Uncompressed bytes consumed."""
-        return self._base + self._at
 
     def __iter__(self) -> Iterator[Entry]:
         while (entry := self.next_entry()) is not None:
@@ -133,6 +126,9 @@ class TarReader:
         place = "/".join(part for part in (self.section, self._path) if part)
         return FormatError(message, reason=reason, origin=Origin(member=paths.printable(place), offset=self.header_offset))
 
+    def truncated(self) -> FormatError:
+        return self.fault("the archive ends inside an entry", "tar-truncated")
+
     def report(self, message: str, reason: str) -> None:
         """Remember a broken rule of the current entry."""
         if len(self.reports) < _REPORTS:
@@ -144,42 +140,10 @@ class TarReader:
             raise self.fault(message, reason)
         self.report(message, reason)
 
-    # bytes
-
-    def _refill(self) -> None:
-        if not self._more():
-            raise self.fault("the archive ends inside an entry", "tar-truncated")
-
-    def _more(self) -> bool:
-        """Load the next chunk; the present one must be used up."""
-        self._base += len(self._data)
-        self._at = 0
-        self._data = next(self._chunks, b"")
-        return bool(self._data)
-
-    def _take(self, length: int) -> bytes:
-        """Exactly `length` bytes."""
-        end = self._at + length
-        taken = self._data[self._at : end]
-        if len(taken) == length:
-            self._at = end
-            return taken
-        parts = [taken]
-        while missing := length - sum(map(len, parts)):
-            self._at = len(self._data)
-            self._refill()
-            parts.append(self._data[:missing])
-            self._at = len(parts[-1])
-        return b"".join(parts)
-
     def _skip_content(self) -> None:
         left = self._left + self._padding
         self._left = self._padding = 0
-        while left > len(self._data) - self._at:
-            left -= len(self._data) - self._at
-            self._at = len(self._data)
-            self._refill()
-        self._at += left
+        self._skip(left)
 
     # headers
 
