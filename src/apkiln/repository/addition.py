@@ -17,6 +17,8 @@ from apkiln.repository.layout import NOARCH, package_file
 
 Listing = Mapping[str, Sequence[IndexRecord]]
 """Architecture → records of its index."""
+_Records = dict[tuple[str, str], IndexRecord]
+"""By name and version."""
 _Conflicts = dict[str, ConflictError]
 """One for each `name-version`."""
 
@@ -82,7 +84,7 @@ def plan_addition(
     new_architectures = [arch for arch in architectures if arch not in current]
     placed = [(arch, package) for package in packages for arch in _homes(package, architectures)]
     placed += [(arch, package) for package in spread for arch in new_architectures]
-    listing = {arch: list(current.get(arch, ())) for arch in architectures}
+    listing = {arch: {record[:2]: record for record in current.get(arch, ())} for arch in architectures}
     conflicts: _Conflicts = {}
     added = [(arch, record) for arch, package in placed if (record := _join(listing[arch], arch, package, conflicts)) is not None]
     copies = _copies(placed, conflicts)
@@ -92,13 +94,13 @@ def plan_addition(
     changed = sorted({arch for arch, _ in added} | set(new_architectures))
     return Addition(
         copies=copies,
-        indexes=tuple((arch, tuple(listing[arch])) for arch in changed),
+        indexes=tuple((arch, tuple(listing[arch].values())) for arch in changed),
         added=_names(added),
         unchanged=tuple(sorted({package.contents.info.name_version for package in packages} - _bare_names(added))),
         unresolved=tuple(
             item
             for arch in changed
-            for item in unresolved_dependencies(arch, [record for home, record in added if home == arch], listing[arch])
+            for item in unresolved_dependencies(arch, [record for home, record in added if home == arch], listing[arch].values())
         ),
     )
 
@@ -113,12 +115,11 @@ def _homes(package: CheckedPackage, architectures: Sequence[str]) -> Sequence[st
     return architectures if own == NOARCH else (own,)
 
 
-def _join(records: list[IndexRecord], arch: str, package: CheckedPackage, conflicts: _Conflicts) -> IndexRecord | None:
-    """Append the package's record; None when it is there already or must be refused."""
+def _join(records: _Records, arch: str, package: CheckedPackage, conflicts: _Conflicts) -> IndexRecord | None:
+    """Add the package's record; None when it is there already or must be refused."""
     record = listed_record(package, arch)
-    listed = next((item for item in records if item[:2] == record[:2]), None)
-    if listed is None:
-        records.append(record)
+    listed = records.setdefault(record[:2], record)
+    if listed is record:
         return record
     if (listed.identity, listed.size) != (record.identity, record.size):
         _conflict(package, arch, conflicts)

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from apkiln.core.errors import ConflictError, FormatError
 from apkiln.core.origin import Origin
 from apkiln.system.faults import fault_of, faults_named
-from apkiln.system.lock import file_lock, hold, is_locked
+from apkiln.system.lock import claim, file_lock, remove_if_abandoned
 
 _MARK = ".apkiln-unfinished"
 _LINKS_NOT_SUPPORTED_IS_FINE = (PermissionError, NotImplementedError)
@@ -93,6 +93,7 @@ class DiskFiles:
 
     def __init__(self, *, durable: bool = True) -> None:
         self._durable = durable
+        self._swept: set[Path] = set()
 
     def read(self, path: PurePath, limit: int) -> bytes:
         with self.open(path) as stream, faults_named(path, "read"):
@@ -130,11 +131,10 @@ class DiskFiles:
     def create(self, path: PurePath, mode: int = 0o644, *, replace: bool = False) -> Iterator[BinaryIO]:
         target = Path(path)
         _refuse_existing(target, replace)
-        temporary = _beside(target)
+        self._sweep(target.parent)
         with faults_named(target, "write"):
-            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            descriptor, temporary = _new_file(target, mode)
         try:
-            hold(descriptor)
             with os.fdopen(descriptor, "w+b") as stream, faults_named(target, "write"):
                 yield stream
                 stream.flush()
@@ -149,13 +149,11 @@ class DiskFiles:
     def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[DiskTree]:
         target = Path(path)
         _refuse_taken(target, replace_empty)
-        temporary = _beside(target)
+        self._sweep(target.parent)
         with faults_named(target, "create"):
-            temporary.mkdir(mode=0o755)
-            descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor, temporary = _new_directory(target)
         tree = DiskTree(temporary, target, self._durable)
         try:
-            hold(descriptor)
             with faults_named(target, "write"):
                 yield tree
                 tree.sync()
@@ -183,6 +181,16 @@ class DiskFiles:
     def _sync_directory(self, directory: Path) -> None:
         if self._durable:
             _sync_directory(directory)
+
+    def _sweep(self, directory: Path) -> None:
+        """Once for each directory: remove what writers left there that are dead."""
+        if directory in self._swept:
+            return
+        self._swept.add(directory)
+        with suppress(OSError), os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.name.endswith(_MARK):
+                    remove_if_abandoned(Path(entry.path), _remove)
 
 
 class DiskTree:
@@ -257,17 +265,33 @@ def _refuse_taken(target: Path, replace_empty: bool) -> None:
         _refuse_existing(target, replace=False)
 
 
+def _new_file(target: Path, mode: int) -> tuple[int, Path]:
+    """A locked file beside the target."""
+    while True:
+        temporary = _beside(target)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        if claim(descriptor, temporary):
+            return descriptor, temporary
+        os.close(descriptor)
+
+
+def _new_directory(target: Path) -> tuple[int, Path]:
+    """A locked directory beside the target."""
+    while True:
+        temporary = _beside(target)
+        temporary.mkdir(mode=0o755)
+        with suppress(FileNotFoundError):
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if claim(descriptor, temporary):
+                return descriptor, temporary
+            os.close(descriptor)
+
+
 def _beside(target: Path) -> Path:
-    """A temporary name in the same directory, after sweeping those whose writer is dead."""
-    prefix = f".{target.name}."
-    with suppress(OSError), os.scandir(target.parent) as entries:
-        for entry in entries:
-            if entry.name.startswith(prefix) and entry.name.endswith(_MARK) and not is_locked(Path(entry.path)):
-                _sweep(Path(entry.path))
-    return target.parent / f"{prefix}{secrets.token_hex(8)}{_MARK}"
+    return target.parent / f".{target.name}.{secrets.token_hex(8)}{_MARK}"
 
 
-def _sweep(abandoned: Path) -> None:
+def _remove(abandoned: Path) -> None:
     if abandoned.is_dir() and not abandoned.is_symlink():
         shutil.rmtree(abandoned, ignore_errors=True)
     else:

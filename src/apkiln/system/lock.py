@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,6 +45,27 @@ def is_locked(path: Path) -> bool:
 def hold(descriptor: int) -> None:
     """Lock an open file or directory of ours until it is closed: the sign that its writer lives (see `is_locked`)."""
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def claim(descriptor: int, path: Path) -> bool:
+    """`hold` something just made at `path`; False when a sweeper was quicker and it is gone (make another one)."""
+    hold(descriptor)
+    return _same_file(descriptor, path)
+
+
+def remove_if_abandoned(path: Path, remove: Callable[[Path], None]) -> bool:
+    """Remove something that nobody holds, while holding it; True when that was so."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        if not _try_lock(descriptor):
+            return False
+        remove(path)
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def _try_lock(descriptor: int) -> bool:

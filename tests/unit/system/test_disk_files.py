@@ -109,3 +109,22 @@ def test_the_lock_keeps_processes_apart(tmp_path: Path) -> None:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 4
     assert (tmp_path / "number").read_bytes() == b"100"
+
+
+def _create_many(directory: Path, number: int) -> None:
+    for step in range(60):
+        files = DiskFiles(durable=False)  # a new one each time, so that it sweeps each time
+        with files.create(directory / f"{number}-{step}") as stream:
+            stream.write(b"x")
+        with files.tree(directory / f"tree-{number}-{step}") as tree:
+            tree.write("x", b"x")
+
+
+def test_writers_and_sweepers_do_not_disturb_each_other(tmp_path: Path) -> None:
+    processes = [PROCESSES.Process(target=_create_many, args=(tmp_path, number)) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert len(list(tmp_path.iterdir())) == 4 * 60 * 2
