@@ -114,9 +114,10 @@ def test_podman_loads_and_runs_it(built: Built, tmp_path: Path) -> None:
         image = loaded.strip().rpartition(" ")[2]
         limits = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=8192:8192", "--network=none"]
         assert call([*own, "run", "--rm", *limits, image]) == "hello\n"
-        call([*own, "save", "--format", "oci-archive", "-o", f"{tmp_path}/saved.tar", image])
-        (report,) = rows(apkiln("image", "audit", tmp_path / "saved.tar", "--json"))
-        assert report["violations"] == []
+        for form in ("oci-archive", "docker-archive"):
+            call([*own, "save", "--format", form, "-o", f"{tmp_path}/{form}.tar", image])
+            (report,) = rows(apkiln("image", "audit", tmp_path / f"{form}.tar", "--json"))
+            assert report["violations"] == []
     finally:
         subprocess.run([*own, "rmi", "--all", "--force"], capture_output=True, check=False, timeout=60)
         shutil.rmtree(short, ignore_errors=True)
