@@ -205,6 +205,9 @@ def test_the_command(tmp_path: Path, signing_home: Path, capsys: pytest.CaptureF
     second = json.loads(capsys.readouterr().out)
     assert (second["added"], second["packages"]) == ([], first["packages"])
     assert (directory / "debian" / "tool.x86_64.json").read_bytes() == lock
+    (directory / "debian" / "suite").write_text("other\n")
+    assert main(words) == 7
+    assert json.loads(capsys.readouterr().err)["error"]["reason"] == "suite-mixed"
 
 
 def test_errors_of_the_command(tmp_path: Path, signing_home: Path, capsys: pytest.CaptureFixture[str]) -> None:

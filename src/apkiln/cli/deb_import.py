@@ -30,6 +30,7 @@ EPILOG = """examples:
 
 _STATE = "debian"
 _LEDGER = "versions.jsonl"
+_SUITE = "suite"
 _LEDGER_LIMIT = 1 << 30
 
 
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
     from apkiln.debian.importing import ImportRequest, import_packages
     from apkiln.debian.lock import read_ledger, write_ledger
-    from apkiln.debian.suites import ORIGINS
+    from apkiln.debian.suites import ORIGINS, base_suite
     from apkiln.repository.publishing import Workshop
     from apkiln.system.files import DiskFiles
 
@@ -66,11 +67,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     arch = _arch(arguments.arch)
     workshop = Workshop(files, settings.limits, context.reporter, settings.jobs)
     _check_repository(directory, files)
-    access = _access(arguments, context, arch, here)
+    sources = _sources(arguments, context, files, here)
+    access = _access(context, arch, sources)
     request = ImportRequest(tuple(arguments.names), arch, arguments.prune, () if arguments.sources else ORIGINS)
     state = directory / _STATE
     files.make_directory(state)
     with files.lock(state / ".lock"):
+        _keep_suite(files, state, base_suite(sources))
         ledger = state / _LEDGER
         known = files.read(ledger, _LEDGER_LIMIT) if files.status(ledger) else b""
         result = import_packages(request, read_ledger(known, str(ledger)), access)
@@ -110,7 +113,7 @@ def _check_repository(directory: Path, files: DiskFiles) -> None:
         )
 
 
-def _access(arguments: argparse.Namespace, context: Context, arch: Arch, here: Path) -> ImportAccess:
+def _access(context: Context, arch: Arch, sources: tuple[Source, ...]) -> ImportAccess:
     from pathlib import Path
 
     from apkiln.debian.converting import ImportAccess
@@ -126,7 +129,7 @@ def _access(arguments: argparse.Namespace, context: Context, arch: Arch, here: P
     store = DirectoryStore(cache)
     files = DiskFiles(durable=False)
     archive = AptArchive(
-        SystemRunner(), files, store, cache / "apt", _sources(arguments, context, files, here), arch.debian,
+        SystemRunner(), files, store, cache / "apt", sources, arch.debian,
         settings.environment, offline=settings.offline,
     )  # fmt: skip
     return ImportAccess(
@@ -203,6 +206,17 @@ def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> l
                 continue
         wanted.append(converted)
     return wanted
+
+
+def _keep_suite(files: DiskFiles, state: Path, suite: str) -> None:
+    """Refuse another suite than the one the repository has; the first import decides."""
+    from apkiln.core.origin import Origin
+    from apkiln.debian.suites import check_same_suite
+
+    path = state / _SUITE
+    recorded = files.read(path, 1024) if files.status(path) else b""
+    check_same_suite(recorded.decode("utf-8", "replace").strip(), suite, Origin(source=str(path)))
+    _write(files, path, recorded, f"{suite}\n".encode())
 
 
 def _write(files: DiskFiles, path: Path, before: bytes, after: bytes) -> None:

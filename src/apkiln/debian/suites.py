@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from apkiln.core.errors import UnavailableError, UsageError
+from apkiln.core.errors import ConflictError, UnavailableError, UsageError
+from apkiln.core.origin import Origin
 from apkiln.formats.deb.sources import Source
 
 ORIGINS = ("Debian", "Ubuntu")
 """Values of a release's `Origin` that count when the sources are the machine's own."""
 UPDATES = ("", "-updates", "-security", "/updates")
 """What follows the base name in the suites that belong together; backports and proposed updates do not."""
+
+ROLLING = ("sid", "unstable")
+"""Suites that have no updates beside them."""
 
 
 def select_sources(sources: Sequence[Source], suite: str) -> tuple[Source, ...]:
@@ -36,10 +40,32 @@ def select_sources(sources: Sequence[Source], suite: str) -> tuple[Source, ...]:
     wanted = suite or bases[0]
     if wanted in bases:
         return tuple(source for source in usable if _base(source.suite) == wanted)
-    first = bases[0]
+    alike = [source for source in usable if _base(source.suite) == bases[0]]
+    endings = [_ending(source.suite) or "" for source in alike]
     return tuple(
-        replace(source, suite=f"{wanted}{_ending(source.suite) or ''}") for source in usable if _base(source.suite) == first
+        replace(source, suite=wanted + ending)
+        for source, ending in zip(alike, endings, strict=True)
+        if not ending or wanted not in ROLLING
     )
+
+
+def base_suite(sources: Sequence[Source]) -> str:
+    """The base name that selected sources have in common."""
+    return _base(sources[0].suite)
+
+
+def check_same_suite(recorded: str, suite: str, origin: Origin) -> None:
+    """A repository holds one suite: names and library versions change between them (§9 "time_t transition", §14 row 17).
+
+    `recorded`: base name of earlier imports, empty when there are none.  Raises ConflictError (`suite-mixed`).
+    """
+    if recorded and recorded != suite:
+        raise ConflictError(
+            f"the repository holds packages of `{recorded}`, not of `{suite}`",
+            reason="suite-mixed",
+            origin=origin,
+            hint="import each suite into a repository of its own",
+        )
 
 
 def _ending(suite: str) -> str | None:

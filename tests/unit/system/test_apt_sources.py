@@ -65,6 +65,7 @@ def sources(*suites: str) -> list[Source]:
         (("a", "a-updates", "a-security", "a-backports", "a-proposed-updates"), "", ["a", "a-updates", "a-security"]),
         (("bookworm", "trixie"), "trixie", ["trixie"]),
         (("bookworm", "bookworm-security"), "trixie", ["trixie", "trixie-security"]),
+        (("bookworm", "bookworm-security"), "sid", ["sid"]),
         (("buster", "buster/updates"), "", ["buster", "buster/updates"]),
     ],
 )  # fmt: skip
