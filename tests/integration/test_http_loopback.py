@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from apkiln.core.errors import ApkilnError, FormatError
 from apkiln.system.clock import ManualClock
@@ -34,6 +41,9 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: list[Answer] = [whole]
         self.seen: list[tuple[str, dict[str, str]]] = []
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are part of the tests."""
 
     @property
     def url(self) -> str:
@@ -240,3 +250,46 @@ def test_plain_http_on_a_tls_port_and_the_reverse(server: Server) -> None:
 def test_local_files_need_no_network(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(DATA)
     assert fetch(open_transfer({}, DiskFiles()), str(tmp_path / "x"))[0] == DATA
+
+
+def certificate(directory: Path) -> Path:
+    """A self-signed certificate for the loopback address, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (directory / "certificate.pem").write_bytes(made.public_bytes(Encoding.PEM) + private)
+    return directory / "certificate.pem"
+
+
+def test_tls_needs_a_trusted_certificate(tmp_path: Path, socket_enabled: None) -> None:
+    path = certificate(tmp_path)
+    instance = Server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    instance.socket = context.wrap_socket(instance.socket, server_side=True)
+    thread = threading.Thread(target=instance.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    url = instance.url.replace("http://", "https://") + "/x"
+    try:
+        trusting = open_transfer({"SSL_CERT_FILE": str(path), "HOME": "/nowhere"}, DiskFiles())
+        assert fetch(trusting, url)[0] == DATA
+        assert reason(client(), url) == "tls-failed"
+        other = open_transfer({"SSL_CERT_FILE": str(path), "HOME": "/nowhere"}, DiskFiles())
+        assert reason(other, url.replace("127.0.0.1", "localhost")) == "tls-failed"
+    finally:
+        instance.shutdown()
+        thread.join()
+        instance.server_close()
