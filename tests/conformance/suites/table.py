@@ -15,6 +15,7 @@ MODULES = (
     "image_definitions",
     "image_documents",
     "image_audit",
+    "field_reports",
 )
 
 

@@ -206,7 +206,7 @@ class _Parser:
                 return raw
         except (ValueError, Base64Error):
             pass
-        raise self.fault(f"{text!r} is not an identity", "index-identity", position, "C")
+        raise self.fault(f"`C:{text}` is not an identity: `Q1` and base64 of a SHA-1", "index-identity", position, "C")
 
     def _number(self, text: str, letter: str, position: int) -> int:
         if text.isdecimal() and text.isascii() and len(text) <= 19 and (value := int(text)) < _LARGEST:

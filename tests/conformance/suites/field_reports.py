@@ -1,0 +1,189 @@
+"""Troubles of real users, cut down to small inputs: one suite for each area that has a product behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+
+from apkiln.core.arch import Arch
+from apkiln.core.errors import ApkilnError, FaultGroup
+from apkiln.formats.apk.dependency import parse_dependency
+from apkiln.formats.apk.identity import identity_text
+from apkiln.formats.apk.index_text import parse_index_text
+from apkiln.formats.apk.pkginfo import parse as parse_package_information
+from apkiln.formats.apk.version import compare, is_valid
+from apkiln.formats.deb.deb822 import parse_stanzas
+from apkiln.solver.request import Request, SolverRepository
+from apkiln.solver.solving import solve
+
+Row = dict[str, Any]
+FILE = "cases.jsonl"
+
+
+def recognise(folder: Path) -> bool:
+    """Folder `field-reports` with its README and its cases."""
+    return folder.name == "field-reports" and (folder / "README.md").exists() and (folder / FILE).exists()
+
+
+def suite(area: str) -> Suite:
+    """The cases of one area; a kind that nothing here judges is a skip that names it."""
+
+    def run(folder: Path) -> Iterable[Outcome]:
+        with (folder / FILE).open(encoding="utf-8") as lines:
+            for case in map(json.loads, lines):
+                if case["area"] == area:
+                    yield _judged(case)
+
+    return Suite(f"field-reports/{area}", recognise, run)
+
+
+def _judged(case: Row) -> Outcome:
+    judge = JUDGES.get(case["kind"])
+    if judge is None:
+        return Outcome(SKIPPED, FILE, case["id"], f"kind {case['kind']}")
+    wrong = judge(case["input"], case.get("expect", {}))
+    return Outcome(FAILED if wrong else PASSED, FILE, case["id"], wrong)
+
+
+def _complete_index(text: str) -> bytes:
+    """The text with the letters that the cases leave out: identity, sizes and architecture."""
+    blocks = [block for block in text.strip("\n").split("\n\n") if block]
+    rows = []
+    for number, block in enumerate(blocks):
+        identity = identity_text(hashlib.sha1(f"{number}\0{block}".encode(), usedforsecurity=False).digest())
+        rows.append(f"C:{identity}\n{block}\nA:x86_64\nS:1\nI:1\nT:t\nU:u\nL:l\n\n")
+    return "".join(rows).encode()
+
+
+def _solve(given: Row, expected: Row) -> str:
+    repositories = [
+        SolverRepository(parse_index_text(_complete_index(row["index"])).records, number, row.get("tag", ""))
+        for number, row in enumerate(given["repos"])
+    ]
+    try:
+        world = tuple(parse_dependency(item) for item in given["world"])
+        solution = solve(repositories, Request(world), Arch.parse("x86_64"))
+    except ApkilnError as error:
+        return _refused(error, expected)
+    if expected.get("error"):
+        return "solved, a refusal is wanted"
+    got = {f"{package.record.name}={package.record.version}" for package in solution.packages}
+    if "install" in expected and got != set(expected["install"]):
+        return f"installs {sorted(got)}, wanted {sorted(expected['install'])}"
+    names = {item.partition("=")[0] for item in got}
+    return "".join(f"installs {name}" for name in expected.get("not_installed", ()) if name in names)
+
+
+def _refused(error: ApkilnError, expected: Row) -> str:
+    """What is wrong with a refusal: not wanted, or a text or a line that it must name is missing."""
+    if not expected.get("error"):
+        return f"refused: {error}"
+    text = "\n".join(f"{fault}\n{fault.hint}\n" + "\n".join(fault.details) for fault in _faults(error))
+    missing = [word for word in expected.get("mentions", ()) if word not in text]
+    if "at_line" in expected and expected["at_line"] not in {fault.origin.line for fault in _faults(error)}:
+        missing.append(f"line {expected['at_line']}")
+    return f"the message lacks {missing}: {text!r}" if missing else ""
+
+
+def _faults(error: ApkilnError) -> tuple[ApkilnError, ...]:
+    return error.faults if isinstance(error, FaultGroup) else (error,)
+
+
+def _version(given: Row, expected: Row) -> str:
+    wrong = [row for row, truth in zip(given["rows"], expected["rows"], strict=True) if _holds(row) is not truth]
+    return f"wrong: {wrong}" if wrong else ""
+
+
+def _holds(row: str) -> bool:
+    words = row.split(" ")
+    if words[0] == "valid":
+        return is_valid(words[1])
+    order = compare(words[0], words[2])
+    return order < 0 if words[1] == "<" else order > 0
+
+
+def _dependency(given: Row, expected: Row) -> str:
+    text = f"pkgname = a\npkgver = 1-r0\narch = x86_64\nsize = 1\ndepend = {given['item']}\n"
+    try:
+        parse_package_information(text.encode())
+    except ApkilnError as error:
+        return _refused(error, expected)
+    return "accepted" if expected.get("error") else ""
+
+
+def _index(given: Row, expected: Row) -> str:
+    if "tar_entries" in given:
+        return _index_archive(given)
+    try:
+        parse_index_text((given.get("apkindex") or given.get("body_bytes_utf8", "")).encode())
+    except ApkilnError as error:
+        return _refused(error, expected)
+    return "accepted" if expected.get("error") else ""
+
+
+def _index_archive(given: Row) -> str:
+    """A tar entry without a type flag: accepted, or refused with a message that names the type."""
+    import gzip
+    import io
+    import tarfile
+
+    from apkiln.formats.apk.index import read_index, write_index
+    from apkiln.formats.deflate.codec import canonical_codec
+
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for entry in given["tar_entries"]:
+            member = tarfile.TarInfo(entry["name"])
+            member.type = entry["typeflag"].encode()
+            content = entry["text"].encode()
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    try:
+        read_index(gzip.compress(buffer.getvalue(), mtime=0))
+    except ApkilnError as error:
+        if "type" not in str(error):
+            return f"the message does not name the type flag: {error}"
+    written = gzip.decompress(write_index((), "", canonical_codec()))
+    return "" if written[156:157] == b"0" else f"the writer's type flag is {written[156:157]!r}"
+
+
+def _index_record(given: Row, expected: Row) -> str:
+    from apkiln.formats.apk.contents import PackageContents
+    from apkiln.formats.apk.index import record_of
+    from apkiln.formats.apk.index_text import format_record
+
+    texts = given.get("pkginfos") or [given["pkginfo"]]
+    wanted = expected.get("records") or [expected["fields"]]
+    for text, fields in zip(texts, wanted, strict=True):
+        information = parse_package_information(text.encode(), tolerant=True)
+        contents = PackageContents(information, b"\0" * 20, b"\0" * 32, 1, (), (), (), ())
+        lines = dict(line.split(":", 1) for line in format_record(record_of(contents)).splitlines() if line)
+        wrong = {key: lines.get(key) for key, value in fields.items() if lines.get(key) != value}
+        if wrong:
+            return f"{wrong}, wanted {fields}"
+    return ""
+
+
+def _stanzas(given: Row, expected: Row) -> str:
+    stanzas = list(parse_stanzas(given["text"].encode()))
+    if len(stanzas) != expected["records"]:
+        return f"{len(stanzas)} records"
+    first = stanzas[0]
+    wrong = {key: first.get(key) for key, value in expected["first"].items() if first.get(key) != value}
+    return f"{wrong}" if wrong or not first.get(expected["first_has_field"]) else ""
+
+
+JUDGES: dict[str, Callable[[Row, Row], str]] = {
+    "solve": _solve,
+    "version": _version,
+    "dependency-parse": _dependency,
+    "index-parse": _index,
+    "index-generate": _index_record,
+    "deb822-parse": _stanzas,
+}
+SUITES = [suite("apk"), suite("debian"), suite("package")]
