@@ -205,6 +205,11 @@ def test_the_command(tmp_path: Path, signing_home: Path, capsys: pytest.CaptureF
     second = json.loads(capsys.readouterr().out)
     assert (second["added"], second["packages"]) == ([], first["packages"])
     assert (directory / "debian" / "tool.x86_64.json").read_bytes() == lock
+    assert second["unchanged"] == ["debian-base-layout-1-r1", "lib-1.0-r100", "tool-1.0-r100"]
+    (directory / "x86_64" / "lib-1.0-r100.apk").unlink()
+    assert main(words) == 0
+    assert (directory / "x86_64" / "lib-1.0-r100.apk").is_file()
+    assert json.loads(capsys.readouterr().out)["unchanged"] == second["unchanged"]
     (directory / "debian" / "suite").write_text("other\n")
     assert main(words) == 7
     assert json.loads(capsys.readouterr().err)["error"]["reason"] == "suite-mixed"

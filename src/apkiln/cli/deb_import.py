@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from apkiln.debian.converting import ConvertedPackage, ImportAccess
     from apkiln.debian.importing import ImportResult
     from apkiln.formats.deb.sources import Source
-    from apkiln.repository.publishing import Publication, Workshop
+    from apkiln.repository.publishing import Workshop
     from apkiln.system.files import DiskFiles
 
 NAME = "deb import"
@@ -79,11 +79,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         result = import_packages(request, read_ledger(known, str(ledger)), access)
         # The versions are on disk before a package of theirs is published: none is ever given out twice.
         _write(files, ledger, known, write_ledger(result.ledger))
-        publication = _publish(result, directory, keys, workshop, access)
+        added, unchanged = _publish(result, directory, keys, workshop, access)
         _write_lock(files, state, request.names, arch, result)
     for note in result.notes:
         context.reporter.note(note)
-    _report(result, publication, context)
+    _report(result, added, unchanged, context)
     return 0
 
 
@@ -159,51 +159,63 @@ def _sources(arguments: argparse.Namespace, context: Context, files: DiskFiles, 
     return select_sources(listed, arguments.suite)
 
 
-def _publish(result: ImportResult, directory: Path, keys: list[Path], workshop: Workshop, access: ImportAccess) -> Publication:
-    """Sign the packages beside the repository, add them in one step, and clear up."""
+def _publish(
+    result: ImportResult, directory: Path, keys: list[Path], workshop: Workshop, access: ImportAccess
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sign the packages beside the repository, add them in one step, and clear up; names of (added, unchanged) ones."""
     from apkiln.debian.staging import stage_package
     from apkiln.repository.publishing import add_packages
     from apkiln.repository.signing import signers
     from apkiln.system.files import DiskFiles
     from apkiln.system.parallel import map_in_threads
 
+    wanted = _unpublished(result, directory, workshop)
+    unchanged = {item.info.name_version for item in result.converted} - {item.info.name_version for item in wanted}
+    if not wanted:
+        return (), tuple(sorted(unchanged))
     found = signers(directory, keys, workshop.files)
     passing = DiskFiles(durable=False)
     staging = directory / _STATE / ".staging"
     passing.make_directory(staging)
     try:
         paths = map_in_threads(
-            lambda item: stage_package(item, found, staging, access.store, passing, access.codec),
-            _unpublished(result, directory, workshop),
-            workshop.jobs,
+            lambda item: stage_package(item, found, staging, access.store, passing, access.codec), wanted, workshop.jobs
         )
-        return add_packages(directory, list(paths), keys, workshop)
+        publication = add_packages(directory, list(paths), keys, workshop)
+        return publication.added, tuple(sorted(unchanged | set(publication.unchanged)))
     finally:
         for name in passing.list(staging):
             passing.remove(staging / name)
 
 
 def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> list[ConvertedPackage]:
-    """What is to be added: all but packages that an earlier import published with other relations, which keep their bytes."""
+    """What is to be added: all but what the signed index lists with the same content and whose file is there, and but
+    packages that an earlier import published with other relations, which keep their bytes."""
     from apkiln.debian.staging import is_same_import
     from apkiln.formats.apk.package import read_package
     from apkiln.repository.publishing import read_listing
 
     listed = {
-        (record.name, record.version): (arch, record.identity.hex())
+        (record.name, record.version): (arch, record)
         for arch, records in read_listing(directory, workshop).items()
         for record in records
     }
     wanted: list[ConvertedPackage] = []
     for converted in result.converted:
         package = converted.package
-        arch, identity = listed.get((package.name, package.version), ("", package.identity))
-        if identity != package.identity:
-            with workshop.files.open(directory / arch / f"{package.name}-{package.version}.apk") as stream:
-                published = read_package(stream, workshop.limits)
-            if is_same_import(package, published):
-                workshop.reporter.note(f"{published.info.name_version} stays as published: an earlier import mapped it otherwise")
+        known = listed.get((package.name, package.version))
+        if known is not None:
+            arch, record = known
+            path = directory / arch / f"{record.name_version}.apk"
+            status = workshop.files.status(path)
+            if record.identity.hex() == package.identity and status is not None and status.size == record.size:
                 continue
+            if record.identity.hex() != package.identity and status is not None:
+                with workshop.files.open(path) as stream:
+                    published = read_package(stream, workshop.limits)
+                if is_same_import(package, published):
+                    workshop.reporter.note(f"{record.name_version} stays as published: an earlier import mapped it otherwise")
+                    continue
         wanted.append(converted)
     return wanted
 
@@ -236,18 +248,18 @@ def _write_lock(files: DiskFiles, state: Path, names: tuple[str, ...], arch: Arc
     _write(files, path, files.read(path, _LEDGER_LIMIT) if files.status(path) else b"", result.lock)
 
 
-def _report(result: ImportResult, publication: Publication, context: Context) -> None:
+def _report(result: ImportResult, added: tuple[str, ...], unchanged: tuple[str, ...], context: Context) -> None:
     if context.settings.json:
-        context.output.json(_value(result, publication))
+        context.output.json(_value(result, added, unchanged))
         return
     for package in result.packages:
         scripts = sorted({command for script in package.scripts for command in script.not_covered()})
         told = f"  scripts left out: {', '.join(scripts)}" if scripts and context.settings.verbosity > 0 else ""
         context.output.print(f"{package.name} {package.deb_version or '-'} -> {package.name}-{package.version}{told}")
-    context.output.print(f"{len(publication.added)} added, {len(publication.unchanged)} unchanged")
+    context.output.print(f"{len(added)} added, {len(unchanged)} unchanged")
 
 
-def _value(result: ImportResult, publication: Publication) -> dict[str, Any]:
+def _value(result: ImportResult, added: tuple[str, ...], unchanged: tuple[str, ...]) -> dict[str, Any]:
     return {
         "packages": [
             {
@@ -266,7 +278,7 @@ def _value(result: ImportResult, publication: Publication) -> dict[str, Any]:
             }
             for package in result.packages
         ],
-        "added": list(publication.added),
-        "unchanged": list(publication.unchanged),
+        "added": list(added),
+        "unchanged": list(unchanged),
         "notes": list(result.notes),
     }
