@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from apkiln.formats.apk.keys import Keyring
 from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.plan import ArchitecturePlan, ImagePlan, install_order, plan_architecture
 from apkiln.image.unify import Problem, Unified, unify
-from apkiln.solver.request import SolverRepository
+from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solution import Solution
 
 ANY_DRIFT = "allow"
@@ -56,6 +56,20 @@ class Resolution:
     architectures: tuple[ResolvedArchitecture, ...]
     keyring: Keyring
     notices: tuple[str, ...] = ()
+    indexes: tuple[LoadedIndex, ...] = ()
+    """The indexes it was decided from, architecture by architecture; none when a lock decided."""
+    drift: tuple[str, ...] = ()
+    """Names whose versions differ between architectures, as the request allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the packages of a definition may come from."""
+
+    repositories: tuple[Repository, ...]
+    keyring: Keyring
+    indexes: tuple[tuple[Arch, tuple[LoadedIndex, ...]], ...]
+    """By architecture, sorted by OCI name; those of each in the order of the repositories."""
 
 
 def resolve(configuration: ImageConfiguration, checksum: str, options: ResolveOptions, access: Access) -> Resolution:
@@ -64,33 +78,56 @@ def resolve(configuration: ImageConfiguration, checksum: str, options: ResolveOp
     Raises ConfigurationError (`no-packages`, `no-repositories`, `unsupported-format`, `unsupported-base-image`),
     UnsatisfiableError (also `architectures-differ`), and whatever loading keys and indexes raises.
     """
-    _check(configuration)
+    sources = load_sources(configuration, options, access)
+    problems = [problem_of(configuration, arch, indexes) for arch, indexes in sources.indexes]
+    return resolution_of(configuration, checksum, sources, unify_problems(configuration, problems, options), options)
+
+
+def load_sources(configuration: ImageConfiguration, options: ResolveOptions, access: Access) -> Sources:
+    """Keys and indexes of a definition; errors as of `resolve`."""
+    check_configuration(configuration)
     contents = configuration.contents
-    lines = [entry.text for entry in (*contents.repositories, *contents.build_repositories)]
-    repositories = parse_repositories(lines)
+    repositories = parse_repositories(entry.text for entry in (*contents.repositories, *contents.build_repositories))
     keyring = load_keyring((KeySource(entry.location, entry.sha256) for entry in contents.keyring), access)
-    found: dict[Arch, Sequence[LoadedIndex]] = {}
-    for arch in configuration.architectures(options.host):
-        indexes = load_indexes(repositories, arch.apk, keyring, access, ignore_signatures=options.ignore_signatures)
-        found[arch] = indexes
-    unified = solve_jointly(configuration, found, options.drift)
+    indexes = [
+        (arch, load_indexes(repositories, arch.apk, keyring, access, ignore_signatures=options.ignore_signatures))
+        for arch in configuration.architectures(options.host)
+    ]
+    return Sources(repositories, keyring, tuple(indexes))
+
+
+def problem_of(configuration: ImageConfiguration, arch: Arch, indexes: Sequence[LoadedIndex]) -> Problem:
+    """What one architecture of a definition asks for."""
+    world = tuple(parse_dependency(request.text) for request in configuration.requests_for(arch))
+    repositories = [SolverRepository(index.records, index.repository.number, index.repository.tag) for index in indexes]
+    return Problem(arch, tuple(repositories), Request(world))
+
+
+def unify_problems(configuration: ImageConfiguration, problems: Sequence[Problem], options: ResolveOptions) -> Unified:
+    """Each architecture solved; names that several have get one version (`unify`) unless the definition or the options let
+    them drift."""
+    drift = {*configuration.contents.drift, *options.drift}
+    return unify(problems, drift, any_drift=ANY_DRIFT in options.drift)
+
+
+def resolution_of(
+    configuration: ImageConfiguration, checksum: str, sources: Sources, unified: Unified, options: ResolveOptions
+) -> Resolution:
+    """The solutions as a plan."""
     solutions = dict(unified.solutions)
-    architectures = tuple(_resolved(arch, configuration, solutions[arch], repositories, options) for arch in found)
+    architectures = tuple(
+        resolved_architecture(configuration, arch, solution, sources.repositories, options)
+        for arch, solution in unified.solutions
+    )
     plan = ImagePlan(checksum, tuple(item.plan for item in architectures))
-    notices = (*_notices(found, solutions), *map(str, unified.held_back))
-    return Resolution(plan, architectures, keyring, notices)
+    indexes = dict(sources.indexes)
+    notices = (*_notices(indexes, solutions), *map(str, unified.held_back))
+    every = tuple(index for found in indexes.values() for index in found)
+    return Resolution(plan, architectures, sources.keyring, notices, every, unified.drift)
 
 
-def solve_jointly(
-    configuration: ImageConfiguration, indexes: Mapping[Arch, Sequence[LoadedIndex]], drift: Collection[str] = ()
-) -> Unified:
-    """Each architecture solved; names that several have get one version (`unify`), unless `contents.drift` or `drift` lists
-    them; `allow` in `drift` stands for all names."""
-    problems = [_problem(configuration, arch, found) for arch, found in indexes.items()]
-    return unify(problems, {*configuration.contents.drift, *drift}, any_drift=ANY_DRIFT in drift)
-
-
-def _check(configuration: ImageConfiguration) -> None:
+def check_configuration(configuration: ImageConfiguration) -> None:
+    """Refuse what cannot be built before anything is fetched; errors as of `resolve`."""
     contents = configuration.contents
     if not contents.packages and configuration.entrypoint.type != "service-bundle":
         raise ConfigurationError("the definition asks for no package", reason="no-packages")
@@ -103,19 +140,14 @@ def _check(configuration: ImageConfiguration) -> None:
         raise ConfigurationError(message, reason="unsupported-base-image", origin=contents.baseimage.origin)
 
 
-def _problem(configuration: ImageConfiguration, arch: Arch, indexes: Sequence[LoadedIndex]) -> Problem:
-    world = tuple(parse_dependency(request.text) for request in configuration.requests_for(arch))
-    repositories = [SolverRepository(index.records, index.repository.number, index.repository.tag) for index in indexes]
-    return Problem(arch, tuple(repositories), world)
-
-
-def _resolved(
-    arch: Arch,
+def resolved_architecture(
     configuration: ImageConfiguration,
+    arch: Arch,
     solution: Solution,
     repositories: Sequence[Repository],
     options: ResolveOptions,
 ) -> ResolvedArchitecture:
+    """The solution of one architecture as a plan; its repository numbers are those of `repositories`."""
     by_number = {repository.number: repository for repository in repositories}
     plan = plan_architecture(
         arch,

@@ -9,13 +9,12 @@ the name alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cmp_to_key
 from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UndecidedError, UnsatisfiableError
-from apkiln.formats.apk.dependency import Dependency
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.version import compare
 from apkiln.solver.request import Request, SolverRepository
@@ -37,7 +36,8 @@ class Problem:
 
     arch: Arch
     repositories: tuple[SolverRepository, ...]
-    world: tuple[Dependency, ...]
+    request: Request
+    """The world; and for updates, what is installed and what of it is to be newer."""
 
 
 class HeldBack(NamedTuple):
@@ -147,10 +147,12 @@ class _Job:
 
     def _solve(self, problem: Problem, limits: _Limits) -> Solution:
         repositories: Sequence[SolverRepository] = problem.repositories
+        request = problem.request
         if limits.names or limits.origins:
             repositories = [_limited(repository, limits) for repository in repositories]
+            request = replace(request, installed=tuple(filter(limits.allow, request.installed)))
         try:
-            return solve(repositories, Request(problem.world), problem.arch)
+            return solve(repositories, request, problem.arch)
         except (UnsatisfiableError, UndecidedError) as error:
             if len(self._problems) > 1:
                 error.details = (f"on {problem.arch.apk}", *error.details)
@@ -203,7 +205,7 @@ class _Job:
         return frozenset.intersection(*(self._offers(name, arch) for arch in users))
 
     def _offers(self, name: str, arch: Arch) -> Versions:
-        found: set[str] = set()
+        found = {record.version for record in self._problems[arch].request.installed if record.name == name}
         for repository in self._problems[arch].repositories:
             source = repository.records
             assert not isinstance(source, Sequence), "indexed at the beginning"
@@ -246,7 +248,7 @@ def _indexed(problem: Problem) -> Problem:
         else item
         for item in problem.repositories
     ]
-    return Problem(problem.arch, tuple(repositories), problem.world)
+    return replace(problem, repositories=tuple(repositories))
 
 
 def _limited(repository: SolverRepository, limits: _Limits) -> SolverRepository:

@@ -14,7 +14,7 @@ from apkiln.formats.apk.dependency import parse_dependencies
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.version import compare
 from apkiln.image.unify import Problem, Unified, unify
-from apkiln.solver.request import SolverRepository
+from apkiln.solver.request import Request, SolverRepository
 
 AMD64, ARM64, S390X = Arch.parse("amd64"), Arch.parse("arm64"), Arch.parse("s390x")
 
@@ -25,7 +25,7 @@ def record(name: str, version: str, depends: str = "", origin: str = "", arch: s
 
 
 def problem(arch: Arch, records: list[IndexRecord], world: str) -> Problem:
-    return Problem(arch, (SolverRepository(records),), parse_dependencies(world))
+    return Problem(arch, (SolverRepository(records),), Request(parse_dependencies(world)))
 
 
 def versions(unified: Unified, name: str) -> dict[str, str]:

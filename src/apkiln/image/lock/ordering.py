@@ -1,0 +1,55 @@
+"""The install order of a set of packages that is settled already: recomputed, never taken from a file (spec image.md §4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from apkiln.core.arch import Arch
+from apkiln.core.errors import UnsatisfiableError
+from apkiln.formats.apk.dependency import Dependency, parse_dependency
+from apkiln.solver.request import Request, SolverRepository
+from apkiln.solver.solution import Change, ChangeKind, SelectedPackage, Solution
+from apkiln.solver.solving import solve
+
+
+def ordered(arch: Arch, requests: Iterable[str], packages: Sequence[SelectedPackage]) -> Solution:
+    """The solution that installs exactly `packages`, in the order in which the solver would.
+
+    The order of `packages` decides nothing.  Repository and tag of each stay what they are; tags in `requests` have no
+    meaning here, as the packages are chosen already.  Raises UnsatisfiableError (`lock-unsatisfied`) when the packages do
+    not satisfy the requests, each other's dependencies, or exclude each other.
+    """
+    by_identity = {item.record.identity: item for item in packages}
+    records = sorted((item.record for item in by_identity.values()), key=lambda record: (record.name, record.version))
+    world = tuple(parse_dependency(text)._replace(tag="") for text in requests)
+    repository = SolverRepository(tuple(records))
+    found = _solve(arch, world, repository)
+    chosen = {item.record.identity for item in found.packages}
+    left = [record for record in records if record.identity not in chosen]
+    if left:
+        # Packages that no request leads to, as another solver may have added them.
+        found = _solve(arch, (*world, *(Dependency(record.name, "=", record.version) for record in left)), repository)
+    order = [change.new.record.identity for change in found.changes if change.new is not None]
+    missing = by_identity.keys() - set(order)
+    if missing:
+        names = sorted(by_identity[identity].record.name_version for identity in missing)
+        raise _unsatisfied(arch, [f"{name} cannot be installed with the others" for name in names])
+    installed = [by_identity[identity] for identity in order]
+    changes = tuple(Change(ChangeKind.INSTALL, None, item) for item in installed)
+    return Solution(found.world, changes, tuple(sorted(installed, key=lambda item: item.record.name)))
+
+
+def _solve(arch: Arch, world: tuple[Dependency, ...], repository: SolverRepository) -> Solution:
+    try:
+        return solve([repository], Request(world), arch)
+    except UnsatisfiableError as error:
+        raise _unsatisfied(arch, [error.message, *error.details]) from error
+
+
+def _unsatisfied(arch: Arch, details: Sequence[str]) -> UnsatisfiableError:
+    return UnsatisfiableError(
+        f"the packages of the lock for {arch.apk} are not what the definition asks for",
+        reason="lock-unsatisfied",
+        details=details,
+        hint="make the lock again with `apkiln image lock`, or give the flags with which it was made",
+    )
