@@ -170,7 +170,7 @@ class ChangeList:
         """Names of install_if packages whose items are all visited now."""
         names = [self._universe.name(text) for text in _names_of(candidate)]
         for name in names:
-            for other in name.reverse_install_if:
+            for other in name.reverse_install_if or ():
                 owner = self._owners.get(other)
                 if owner is None or owner in self._done:
                     continue

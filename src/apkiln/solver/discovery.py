@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from apkiln.solver.universe import Name, Universe
+from apkiln.solver.universe import Candidate, Name, Universe
 
 
 def discover(universe: Universe, roots: Iterable[str]) -> list[Name]:
     """Number every name the roots can reach, roots highest; returns them in ascending order of number.
 
     Per name: first what its packages depend on, then who mentions it in install_if, then the names its packages provide and
-    who mentions those, then the name itself, last the names in its packages' own install_if lists.  Fills `needs`, `reverse_depends`, `reverse_install_if`, `number`, `discovered`.  Iterative:
+    who mentions those, then the name itself, last the names in its packages' own install_if lists.  Fills `reverse_depends`, `reverse_install_if`, `number`, `discovered`.  Iterative:
     chains of any length are fine.
     """
     order: list[Name] = []
@@ -32,31 +32,60 @@ def discover(universe: Universe, roots: Iterable[str]) -> list[Name]:
 
 
 def _neighbours(universe: Universe, name: Name, order: list[Name]) -> Iterator[Name]:
-    for provide in name.providers:
-        for item in provide.candidate.depends:
-            needed = universe.name(item.name)
-            if needed not in name.needs:
-                name.needs[needed] = None
-                needed.reverse_depends.append(name)
+    candidates = list(dict.fromkeys(provide.candidate for provide in name.providers))
+    needs = _needs(universe, candidates[0]) if len(candidates) == 1 else _all_needs(universe, candidates)
+    for needed in needs:
+        needed.reverse_depends.append(name)
+        if not needed.discovered:
             yield needed
-    yield from _mentioning(universe, name)
-    for provide in name.providers:
-        candidate = provide.candidate
-        if candidate.name != name.text:
-            yield from _mentioning(universe, universe.name(candidate.name))
-        for provided_name, _ in candidate.provides:
-            if provided_name != name.text:
-                yield from _mentioning(universe, universe.name(provided_name))
-                yield universe.name(provided_name)
+    for other in _mentioning(universe, name):
+        if not other.discovered:
+            yield other
+    for candidate in candidates:
+        if not candidate.explored:
+            candidate.explored = True
+            yield from _around(universe, candidate)
     name.number = len(order)
     order.append(name)
-    for provide in name.providers:
-        for item in provide.candidate.install_if:
-            yield universe.name(item.name)
+    for candidate in candidates:
+        for item in candidate.install_if:
+            other = universe.name(item.name)
+            if not other.discovered:
+                yield other
+
+
+def _around(universe: Universe, candidate: Candidate) -> Iterator[Name]:
+    """Who mentions a package, and the names it provides with who mentions those."""
+    for other in _mentioning(universe, universe.name(candidate.name)):
+        if not other.discovered:
+            yield other
+    for text, _ in candidate.provides:
+        provided = universe.name(text)
+        for other in _mentioning(universe, provided):
+            if not other.discovered:
+                yield other
+        if not provided.discovered:
+            yield provided
+
+
+def _needs(universe: Universe, candidate: Candidate) -> tuple[Name, ...]:
+    """Names that a package depends on, each once, in order."""
+    if candidate.needs is None:
+        candidate.needs = tuple([universe.name(text) for text in dict.fromkeys([item.name for item in candidate.depends])])
+    return candidate.needs
+
+
+def _all_needs(universe: Universe, candidates: Iterable[Candidate]) -> dict[Name, None]:
+    return {needed: None for candidate in candidates for needed in _needs(universe, candidate)}
 
 
 def _mentioning(universe: Universe, name: Name) -> list[Name]:
-    if not name.reverse_install_if:
-        owners = dict.fromkeys(text for candidate in universe.mentioning(name.text) for text in (candidate.name, *(t for t,_ in candidate.provides)))
-        name.reverse_install_if = [universe.name(owner) for owner in owners]
-    return name.reverse_install_if
+    found = name.reverse_install_if
+    if found is None:
+        owners = {
+            text: None
+            for candidate in universe.mentioning(name.text)
+            for text in (candidate.name, *(provided for provided, _ in candidate.provides))
+        }
+        found = name.reverse_install_if = [universe.name(owner) for owner in owners]
+    return found

@@ -97,7 +97,7 @@ class GreedyRun:
     def _first_requirer(self, name: Name) -> None:
         if not name.locked:
             self._enqueue(name)
-        for other in name.reverse_install_if:
+        for other in name.reverse_install_if or ():
             other.check_install_if = True
             self._touch(other)
         self._touch(name)
@@ -121,7 +121,7 @@ class GreedyRun:
         for other in name.reverse_depends:
             other.check_depends = True
             self._touch(other)
-        for other in name.reverse_install_if:
+        for other in name.reverse_install_if or ():
             other.check_install_if = True
             self._touch(other)
 

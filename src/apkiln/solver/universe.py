@@ -24,8 +24,8 @@ class Candidate:
     """One package: what its record says, and (below the line) the state of the run that owns the universe."""
 
     __slots__ = (
-        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "defect", "depends", "failed_install_if", "identity",
-        "inherited_wish", "install_if", "installed", "key", "name", "preferred_tags", "priority", "provides", "record",
+        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "defect", "depends", "explored", "failed_install_if", "identity",
+        "inherited_wish", "install_if", "installed", "key", "name", "needs", "preferred_tags", "priority", "provides", "record",
         "repositories", "selectable", "tags", "triggered", "unusable", "wish",
     )  # fmt: skip
 
@@ -52,6 +52,10 @@ class Candidate:
         self.depends: tuple[Dependency, ...] = ()
         self.provides: tuple[tuple[str, str], ...] = ()
         self.install_if: tuple[Dependency, ...] = ()
+        self.needs: tuple[Name, ...] | None = None
+        """Names it depends on, each once; None = not looked up."""
+        self.explored = False
+        """Discovery went on from here."""
         # ---- state of a run
         self.selectable = True
         """No item and no rival speaks against it so far."""
@@ -100,7 +104,7 @@ class Name:
 
     __slots__ = (
         "auto_selectable", "check_depends", "check_install_if", "chosen", "dirty", "discovered", "has_options", "installed", "is_real",
-        "locked", "narrowed", "needs", "number", "providers", "queue", "requirers", "reverse_depends", "reverse_install_if", "text", "triggers",
+        "locked", "narrowed", "number", "providers", "queue", "requirers", "reverse_depends", "reverse_install_if", "text", "triggers",
     )  # fmt: skip
 
     def __init__(self, text: str) -> None:
@@ -110,12 +114,10 @@ class Name:
         """Some package has this very name."""
         self.installed: Candidate | None = None
         """The installed package of this very name."""
-        self.needs: dict[Name, None] = {}
-        """Names that packages of this very name depend on, in order; filled by discovery."""
         self.reverse_depends: list[Name] = []
-        """Discovered names that own a package depending on this one."""
-        self.reverse_install_if: list[Name] = []
-        """Names that own a package whose install_if mentions this one; complete once discovered."""
+        """Discovered names with a package that depends on this one, in order of discovery."""
+        self.reverse_install_if: list[Name] | None = None
+        """Names that own a package whose install_if mentions this one; None = not looked up."""
         self.discovered = False
         self.number = 0
         """Discovery number: dependants have higher ones than what they depend on."""
