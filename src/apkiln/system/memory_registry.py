@@ -89,6 +89,8 @@ class RegistryTraits:
     chunks: bool = True
     """Takes blobs in pieces."""
     minimum_chunk: int = 0
+    largest_body: int = -1
+    """Bytes of one piece; -1 = no limit."""
     quota: int = -1
     """Bytes of all blobs; -1 = no limit."""
     blobs_elsewhere: str = ""
@@ -250,6 +252,8 @@ class MemoryRegistry:
             return _error(405, "UNSUPPORTED")
         if method == "PATCH" and not self.traits.chunks:
             return _error(405, "UNSUPPORTED")
+        if 0 <= self.traits.largest_body < len(body):
+            return _error(413, "SIZE_INVALID")
         match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
         if method == "PATCH" and (match is None or int(match[1]) != len(received)):
             return _error(416, "BLOB_UPLOAD_INVALID")

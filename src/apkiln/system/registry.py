@@ -52,10 +52,13 @@ class WrittenManifest(NamedTuple):
 
 
 class RegistryReader(Protocol):
-    """Reading.  Digests are verified; methods raise UnavailableError (`not-found`, `unauthorized`, `denied`, `server-error`,
-    `connection-failed`, `connection-lost`, `timeout`, `tls-failed`, `insecure-address`, `insecure-redirect`, `forbidden-address`, `foreign-address`,
-    `too-many-redirects`, `registry-refusal`, `bad-answer`), FormatError `response-too-large` and VerificationError
-    `digest-mismatch`.  Secrets never appear in an error."""
+    """Reading.
+
+    Digests are verified; methods raise UnavailableError (`not-found`, `unauthorized`, `denied`, `server-error`,
+    `connection-failed`, `connection-lost`, `timeout`, `tls-failed`, `insecure-address`, `insecure-redirect`,
+    `forbidden-address`, `foreign-address`, `too-many-redirects`, `registry-refusal`, `bad-answer`) and VerificationError
+    `digest-mismatch`.  Secrets never appear in an error.
+    """
 
     def resolve(self, repository: RepositoryName, reference: str) -> Descriptor | None:
         """What a tag, or a digest in text form, names; None when there is no such manifest.  One HEAD request."""

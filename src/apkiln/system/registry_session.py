@@ -28,8 +28,11 @@ class RegistryPolicy:
 
     http: HttpPolicy = field(default=DEFAULT_POLICY)
     """Retries, waits, redirects; its `redirect_hosts` do not count here: see `registry_addresses`."""
-    chunk: int = 8 << 20
-    """Bytes of one piece of a chunked upload; a registry may ask for more."""
+    chunk: int = 1 << 30
+    """Bytes of one piece of a chunked upload; a registry may ask for more.  Pieces are streamed: they cost no memory, and
+    registries take few large ones faster than many small ones."""
+    small_chunk: int = 8 << 20
+    """The same once something on the way refused a larger piece for its size."""
     whole: int = 4 << 20
     """Blobs of at most so many bytes go up in one request."""
     plain_http: frozenset[str] = frozenset()

@@ -17,12 +17,11 @@ from apkiln.system.registry_session import NO_BODY, Body, RegistrySession, Reque
 
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 _OCTETS = (("Content-Type", "application/octet-stream"),)
-_LARGEST_CHUNK = 256 << 20
-"""Bytes; a registry that asks for larger pieces gets the blob as one stream."""
+_READ = 1 << 20
 
 
 class Upload:
-    """Sends one blob into a repository.  Used once, by one thread; memory is one chunk."""
+    """Sends one blob into a repository.  Used once, by one thread; memory is some MiB."""
 
     def __init__(
         self, session: RegistrySession, repository: RepositoryName, scopes: Scopes, blob: Descriptor, source: BlobSource
@@ -79,10 +78,10 @@ class Upload:
 
     def _send_all(self) -> None:
         if self._blob.size <= self._session.policy.whole:
-            content = self._content.piece(0, self._blob.size)
+            content = b"".join(self._content.pieces(0, self._blob.size))
             self._content.check()
             self._finish(Body.of(content))
-        elif self._chunked and self._chunk <= _LARGEST_CHUNK:
+        elif self._chunked:
             self._send_chunks()
             self._content.check()
             self._finish(NO_BODY)
@@ -92,10 +91,9 @@ class Upload:
     def _send_chunks(self) -> None:
         offset = 0
         while offset < self._blob.size:
-            piece = self._content.piece(offset, self._chunk)
-            end = offset + len(piece)
+            end = min(offset + self._chunk, self._blob.size)
             try:
-                reached = self._send_piece(offset, piece)
+                reached = self._send_piece(offset, end)
             except UnavailableError as fault:
                 self._attempts.failed(fault)
                 reached = self._ask_position(fault, end)
@@ -104,18 +102,22 @@ class Upload:
                 self._attempts.progressed()
             offset = reached
 
-    def _send_piece(self, offset: int, piece: bytes) -> int:
+    def _send_piece(self, offset: int, end: int) -> int:
         """Offset from which the registry wants more.  Raises a retriable error when the piece may not have arrived."""
-        end = offset + len(piece)
         headers = (*_OCTETS, ("Content-Range", f"{offset}-{end - 1}"))
-        request = self._request("PATCH", self._location, headers, Body.of(piece))
-        answer = self._session.send_once(request, self._what, frozenset({200, 201, 202, 204, 400, 404, 405, 416, 501}))
+        request = self._request("PATCH", self._location, headers, Body(end - offset, lambda: self._content.pieces(offset, end)))
+        may_shrink = {413} if end - offset > self._session.policy.small_chunk else set()
+        expected = frozenset({200, 201, 202, 204, 400, 404, 405, 416, 501} | may_shrink)
+        answer = self._session.send_once(request, self._what, expected)
         if answer.status in {200, 201, 202, 204}:
             self._enter(answer)
             reached = self._position(answer, end, otherwise=end)
             if reached <= offset:
                 raise self._fault("took nothing of what was sent")
             return reached
+        if answer.status == 413:
+            self._chunk = self._session.policy.small_chunk
+            raise self._fault("does not take pieces of this size")
         if offset == 0 and answer.status in {400, 405, 416, 501}:
             self._chunked = False
             raise _Lost(self._fault("does not take it in pieces"))
@@ -215,28 +217,20 @@ class _Content:
         self._position = blob.size + 1
         self._state = hashlib.new(blob.digest.algorithm)
         self._hashed = 0
-        self._kept = (0, b"")
 
-    def piece(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`; VerificationError `source-mismatch` when the source ends before its size."""
-        start, kept = self._kept
-        wanted = min(length, self._blob.size - offset)
-        if start <= offset and offset + wanted <= start + len(kept):
-            return kept[offset - start : offset - start + wanted]
+    def pieces(self, offset: int, end: int) -> Iterator[bytes]:
+        """The bytes from `offset` to `end`; VerificationError `source-mismatch` when the source ends before."""
         if offset < self._position:
             self._chunks, self._waiting, self._position = iter(self._source.chunks()), b"", 0
-        self._take(offset - self._position)
-        piece = self._take(wanted)
-        self._kept = (offset, piece)
-        return piece
+        while self._position < offset:
+            self._take(min(_READ, offset - self._position))
+        while self._position < end:
+            yield self._take(min(_READ, end - self._position))
 
     def stream(self) -> Iterator[bytes]:
         """Everything, checked before its last piece is let go."""
-        offset, step = 0, 1 << 20
-        while offset < self._blob.size:
-            piece = self.piece(offset, step)
-            offset += len(piece)
-            if offset == self._blob.size:
+        for piece in self.pieces(0, self._blob.size):
+            if self._position == self._blob.size:
                 self.check()
             yield piece
 
@@ -250,7 +244,7 @@ class _Content:
         parts = []
         while length:
             if not self._waiting:
-                self._waiting = next(self._chunks, b"")
+                self._waiting = next((chunk for chunk in self._chunks if chunk), b"")
                 if not self._waiting:
                     raise self._mismatch()
             part, self._waiting = self._waiting[:length], self._waiting[length:]

@@ -178,6 +178,17 @@ def test_without_pieces_the_blob_goes_up_as_one_stream() -> None:
     assert registry.count("PATCH") == 1
 
 
+def test_pieces_shrink_once_when_they_are_too_large() -> None:
+    registry = MemoryRegistry(RegistryTraits(largest_body=1500))
+    policy = RegistryPolicy(chunk=4000, small_chunk=1000, whole=100)
+    memory_registry_client(registry, policy=policy).push_blob(REPOSITORY, BLOB, Content(DATA, 700))
+    assert [item.size for item in registry.asked if item.method == "PATCH"] == [4000, 1000, 1000, 1000, 1000, 500]
+    registry = MemoryRegistry(RegistryTraits(largest_body=500))
+    with pytest.raises(UnavailableError) as caught:
+        memory_registry_client(registry, policy=policy).push_blob(REPOSITORY, BLOB, Content(DATA, 700))
+    assert caught.value.reason == "too-large"
+
+
 def test_a_failed_push_leaves_no_upload_behind() -> None:
     registry = MemoryRegistry(RegistryTraits(quota=2500))
     fault = refused(registry)
