@@ -55,6 +55,20 @@ def load_keyring(sources: Iterable[KeySource | str], access: Access) -> Keyring:
     return Keyring.of(keys)
 
 
+def parse_keys(keys: Iterable[tuple[str, bytes]], store: Store) -> Keyring:
+    """Keys whose content is at hand, as (name, PEM); every fault at once.  Errors of `parse_public_key`.  Remembered as those
+    of `load_keyring` are."""
+    faults = FaultCollector.empty()
+    found: list[PublicKey] = []
+    for name, content in keys:
+        try:
+            found.append(_parse(name, content, store))
+        except ApkilnError as fault:
+            faults.add(fault)
+    faults.raise_if_any()
+    return Keyring.of(found)
+
+
 def fingerprint(keyring: Keyring) -> str:
     """Hex digest of names and keys: what a verdict of trust depends on."""
     listed = [[key.name, key.fingerprint.hex] for key in keyring.keys]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apkiln.cli.resolve_arguments import add_resolve_arguments, resolve_definition
+from apkiln.cli.resolve_arguments import add_lock_arguments, add_resolve_arguments, definition_directory, resolve_definition
 
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """`CONFIG`, what adds to it, what decides about packages, bills of materials and files."""
     add_resolve_arguments(parser)
+    add_lock_arguments(parser)
     group = parser.add_argument_group("what is built")
     group.add_argument("--sbom", action=argparse.BooleanOptionalAction, default=True, help="write bills of materials")
     group.add_argument("--sbom-lenient", action="store_true", help="pass over unusable bills that packages ship")
@@ -37,15 +38,17 @@ def build_definition(arguments: argparse.Namespace, context: Context, reference:
     from apkiln.formats.deflate.codec import canonical_codec
     from apkiln.image.bills import BillRequest, parse_formats
     from apkiln.image.building import BuildOptions, build_image
+    from apkiln.rootfs.segments import SegmentWriter
     from apkiln.rootfs.tree_plan import OwnershipPolicy
 
-    resolved = resolve_definition(arguments, context)
+    codec = canonical_codec()
+    resolved = resolve_definition(arguments, context, lambda access: lambda _: SegmentWriter(access.store, codec))
     configuration = resolved.loaded.configuration
     revision = _revision(arguments, context, resolved) if arguments.vcs else ""
     wanted = arguments.sbom_formats or ",".join(configuration.sbom.formats)
     formats = parse_formats(wanted) if arguments.sbom else ()
     options = BuildOptions(
-        canonical_codec(),
+        codec,
         OwnershipPolicy(
             allow_identical=not arguments.no_identical,
             strict_origin=arguments.strict_origin,
@@ -53,7 +56,7 @@ def build_definition(arguments: argparse.Namespace, context: Context, reference:
             allow_devices=arguments.allow_devices,
         ),
         revision,
-        _definition_directory(arguments, context),
+        definition_directory(arguments, context),
         arguments.allow_missing_bundle,
         BillRequest(reference.name, configuration.sbom, configuration.vcs_url or revision, arguments.sbom_lenient),
         formats,
@@ -65,14 +68,10 @@ def build_definition(arguments: argparse.Namespace, context: Context, reference:
     return built, resolved.access.store
 
 
-def _definition_directory(arguments: argparse.Namespace, context: Context) -> Path:
-    return Path(context.settings.working_directory, arguments.config).parent
-
-
 def _revision(arguments: argparse.Namespace, context: Context, resolved: Resolved) -> str:
     from apkiln.image.revision import find_revision
 
     if resolved.loaded.configuration.vcs_url:
         return ""
     working_directory = Path(context.settings.working_directory)
-    return find_revision(resolved.access.files, _definition_directory(arguments, context), working_directory)
+    return find_revision(resolved.access.files, definition_directory(arguments, context), working_directory)

@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
-from apkiln.cli.resolve_arguments import add_resolve_arguments, resolve_definition
+from apkiln.cli.resolve_arguments import add_lock_arguments, add_resolve_arguments, resolve_definition
 from apkiln.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _FIELD = re.compile(r"\{\{\s*\.(Name|Version|Source)\s*\}\}")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_resolve_arguments(parser)
+    add_lock_arguments(parser)
     parser.add_argument("--format", metavar="FORMAT", default="", help="how to show a package")
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from apkiln.cli.definition_arguments import add_definition_arguments, load_definition
 from apkiln.core.errors import UsageError
+from apkiln.core.value import replace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from apkiln.acquire.access import Access
+    from apkiln.acquire.packages import SinkFactory
     from apkiln.cli.context import Context
     from apkiln.core.limits import Limits
     from apkiln.image.configuration.loading import LoadedConfiguration
-    from apkiln.image.resolving import Resolution
+    from apkiln.image.lock.replaying import LockFile
+    from apkiln.image.resolving import Resolution, ResolveOptions
 
 _LIMITS = (
     ("--max-apkindex-decompressed-size", "index_decompressed", "an index, unpacked"),
@@ -38,9 +43,7 @@ def add_resolve_arguments(parser: argparse.ArgumentParser) -> None:
     """`CONFIG`, the flags that add to it, and those that decide about packages."""
     add_definition_arguments(parser)
     group = parser.add_argument_group("packages")
-    group.add_argument(
-        "--ignore-signatures", action=argparse.BooleanOptionalAction, default=False, help="take unsigned indexes"
-    )
+    group.add_argument("--ignore-signatures", action=argparse.BooleanOptionalAction, default=False, help="take unsigned indexes")
     group.add_argument("--build-date", metavar="TIME", default="", help="RFC 3339; dates what no package dates")
     group.add_argument(
         "--drift", metavar="NAME", action="append", default=[], help="may differ between architectures; `allow` = all may"
@@ -50,29 +53,92 @@ def add_resolve_arguments(parser: argparse.ArgumentParser) -> None:
         limits.add_argument(flag, metavar="SIZE", default="0", help=what)
 
 
-def resolve_definition(arguments: argparse.Namespace, context: Context) -> Resolved:
-    """Load the definition and decide its packages; remarks go to the reporter."""
-    from os import uname
+def add_lock_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--lockfile` and `--locked`, for commands that resolve and can do without."""
+    group = parser.add_argument_group("lock")
+    group.add_argument("--lockfile", metavar="FILE", help="take the packages from this lock; no index is opened")
+    group.add_argument("--locked", action="store_true", help="the same with the lock beside CONFIG (`image.lock.json`)")
 
+
+def resolve_definition(
+    arguments: argparse.Namespace, context: Context, sinks: Callable[[Access], SinkFactory] | None = None
+) -> Resolved:
+    """Load the definition and decide its packages, from the indexes or from a lock; remarks go to the reporter.
+
+    `sinks`: who sees the packages that are fetched for a lock.
+    """
     from apkiln.cli.access import open_access
-    from apkiln.core.arch import Arch
-    from apkiln.image.plan import parse_build_date, parse_epoch
-    from apkiln.image.resolving import ResolveOptions, resolve
+    from apkiln.image.resolving import resolve
 
     loaded = load_definition(arguments, context)
     access = open_access(context, limits_of(arguments, context.settings.limits))
+    options = resolve_options(arguments, context)
+    path = lock_path(arguments)
+    if path:
+        from apkiln.image.lock.replaying import resolve_locked
+
+        file = read_lock(path, arguments, context)
+        resolution = resolve_locked(file, loaded, options, access, sinks(access) if sinks else None)
+    else:
+        resolution = resolve(loaded.configuration, loaded.checksum, options, access)
+    for notice in resolution.notices:
+        context.reporter.note(notice)
+    return Resolved(loaded, resolution, access)
+
+
+def resolve_options(arguments: argparse.Namespace, context: Context) -> ResolveOptions:
+    """What the flags and the environment decide."""
+    from os import uname
+
+    from apkiln.core.arch import Arch
+    from apkiln.image.plan import parse_build_date, parse_epoch
+    from apkiln.image.resolving import ResolveOptions
+
     epoch = context.settings.environment.get("SOURCE_DATE_EPOCH", "")
-    options = ResolveOptions(
+    return ResolveOptions(
         Arch.parse(uname().machine),
         parse_epoch(epoch) if epoch else None,
         parse_build_date(arguments.build_date) if arguments.build_date else 0,
         arguments.ignore_signatures,
         tuple(name for value in arguments.drift for name in value.split(",") if name),
     )
-    resolution = resolve(loaded.configuration, loaded.checksum, options, access)
-    for notice in resolution.notices:
-        context.reporter.note(notice)
-    return Resolved(loaded, resolution, access)
+
+
+def lock_path(arguments: argparse.Namespace) -> str:
+    """The lock to build from; empty = none.  Raises UsageError (`bad-arguments`)."""
+    given: str = getattr(arguments, "lockfile", None) or ""
+    if not getattr(arguments, "locked", False):
+        return given
+    if given:
+        raise UsageError("give either `--lockfile` or `--locked`", reason="bad-arguments")
+    return default_lock_path(arguments.config)
+
+
+def default_lock_path(config: str) -> str:
+    """`image.yaml` → `image.lock.json`."""
+    directory, slash, name = config.rpartition("/")
+    stem = name.rpartition(".")[0] or name
+    return f"{directory}{slash}{stem}.lock.json"
+
+
+def read_lock(path: str, arguments: argparse.Namespace, context: Context) -> LockFile:
+    """The lock at `path`.  Raises what `parse_lock` raises, and UnavailableError (`missing-file`)."""
+    from pathlib import Path
+
+    from apkiln.image.lock.reading import parse_lock
+    from apkiln.image.lock.replaying import LockFile
+    from apkiln.system.files import DiskFiles
+
+    limits = context.settings.limits
+    content = DiskFiles().read(Path(context.settings.working_directory, path), limits.document)
+    return LockFile(parse_lock(content, path, limits), path, definition_directory(arguments, context))
+
+
+def definition_directory(arguments: argparse.Namespace, context: Context) -> Path:
+    """Where CONFIG lies."""
+    from pathlib import Path
+
+    return Path(context.settings.working_directory, arguments.config).parent
 
 
 def limits_of(arguments: argparse.Namespace, limits: Limits) -> Limits:

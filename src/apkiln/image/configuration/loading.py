@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -41,6 +40,8 @@ class LoadedConfiguration(NamedTuple):
     """The files in load order, as they were found."""
     notes: tuple[Note, ...]
     """Things that are legal and probably not meant."""
+    digests: tuple[str, ...] = ()
+    """Hex SHA-256 of each of `files`."""
 
 
 def load_configuration(
@@ -68,7 +69,8 @@ def load_configuration(
     if loader.faults.faults:
         raise _grouped(loader)
     checksum = "sha256-" + b64encode(sha256(b"".join(loader.contents)).digest()).decode()
-    return LoadedConfiguration(configuration, checksum, tuple(loader.files), tuple(loader.notes))
+    digests = tuple(sha256(content).hexdigest() for content in loader.contents)
+    return LoadedConfiguration(configuration, checksum, tuple(loader.files), tuple(loader.notes), digests)
 
 
 def _grouped(loader: _Loader) -> ApkilnError:
@@ -81,20 +83,20 @@ def _grouped(loader: _Loader) -> ApkilnError:
     return faults[0] if len(faults) == 1 else FaultGroup(faults)
 
 
-@dataclass(slots=True)
 class _Loader:
-    read_file: ReadFile
-    include_paths: tuple[str, ...]
-    strict: bool
-    limits: Limits
-    faults: FaultCollector = field(default_factory=FaultCollector.empty)
-    notes: list[Note] = field(default_factory=list)
-    contents: list[bytes] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    texts: dict[str, str] = field(default_factory=dict)
-    """Text by source name, for excerpts."""
-    open: list[str] = field(default_factory=list)
-    """The chain of files being read."""
+    def __init__(self, read_file: ReadFile, include_paths: tuple[str, ...], strict: bool, limits: Limits) -> None:
+        self.read_file = read_file
+        self.include_paths = include_paths
+        self.strict = strict
+        self.limits = limits
+        self.faults = FaultCollector.empty()
+        self.notes: list[Note] = []
+        self.contents: list[bytes] = []
+        self.files: list[str] = []
+        self.texts: dict[str, str] = {}
+        """Text by source name, for excerpts."""
+        self.open: list[str] = []
+        """The chain of files being read."""
 
     def load(self, path: str, asked: Origin, pin: str) -> ImageConfiguration:
         data = self._found(path, asked) if not self.open else self._included(path, asked)
