@@ -31,7 +31,9 @@ _VIOLATIONS = 10
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("place", metavar="PLACE", help="OCI layout, OCI archive, docker archive or root directory")
+    parser.add_argument(
+        "place", metavar="PLACE", help="OCI layout, OCI archive, docker archive, root directory or `registry:HOST/NAME[:TAG]`"
+    )
     parser.add_argument("--arch", metavar="ARCH", help="audit the image of this architecture only (default: all)")
     parser.add_argument(
         "--sbom", metavar="FILE", action="append", default=[], help="SBOM to compare (default: those beside the image)"
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from pathlib import Path
 
     place = Path(context.settings.working_directory, arguments.place)
-    reports = tuple(_reports(arguments, context.settings, place))
+    reports = tuple(_reports(arguments, context, place))
     if context.settings.json:
         context.output.json([report.value() for report in reports])
     else:
@@ -51,17 +53,17 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return _VIOLATIONS if any(report.violations for report in reports) else 0
 
 
-def _reports(arguments: argparse.Namespace, settings: Settings, path: Path) -> Iterator[AuditReport]:
+def _reports(arguments: argparse.Namespace, context: Context, path: Path) -> Iterator[AuditReport]:
+    from apkiln.cli.places import open_named_place
     from apkiln.core.arch import Arch
     from apkiln.image.audit.auditing import audit, read_image
-    from apkiln.image.place import open_place
     from apkiln.image.stored import choose_image, stored_images
-    from apkiln.system.files import DiskFiles
 
+    settings = context.settings
     if path.is_dir() and not (path / "index.json").exists() and not (path / "manifest.json").exists():
         yield _audit_directory(arguments, settings, path)
         return
-    place = open_place(DiskFiles(), path, settings.limits)
+    place = open_named_place(arguments.place, context)
     images = stored_images(place, settings.limits)
     if arguments.arch:
         images = (choose_image(images, Arch.parse(arguments.arch), place.name),)

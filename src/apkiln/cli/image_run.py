@@ -29,7 +29,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("place", metavar="PLACE", help="OCI layout, OCI archive or docker archive")
+    parser.add_argument("place", metavar="PLACE", help="OCI layout, OCI archive, docker archive or `registry:HOST/NAME[:TAG]`")
     parser.add_argument("--arch", metavar="ARCH", help="which image of several (default: this machine's architecture)")
     parser.add_argument("--entrypoint", metavar="PROGRAM", help="start this instead of the image's entrypoint")
     parser.add_argument("--env", metavar="NAME=VALUE", action="append", default=[], help="set a variable; may be repeated")
@@ -47,17 +47,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     import os
     from pathlib import Path
 
+    from apkiln.cli.places import open_named_place
     from apkiln.core.arch import Arch
-    from apkiln.image.place import open_place
     from apkiln.image.running import run_image, unpacked
     from apkiln.image.stored import choose_image, stored_images
     from apkiln.system.bubblewrap import BubblewrapSandbox
-    from apkiln.system.files import DiskFiles
     from apkiln.system.sandbox import Stop
     from apkiln.system.trees import DirectoryTrees
 
     settings = context.settings
-    place = open_place(DiskFiles(), Path(settings.working_directory, arguments.place), settings.limits)
+    place = open_named_place(arguments.place, context)
     images = stored_images(place, settings.limits)
     wanted = Arch.parse(arguments.arch or os.uname().machine)
     image = choose_image(images, None if len(images) == 1 and not arguments.arch else wanted, place.name)

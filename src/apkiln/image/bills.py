@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 RULE = "image-sbom"
 INSIDE = "var/lib/db/sbom/apkiln-image.spdx.json"
 """The bill inside the image.  It names no layer: it is part of one."""
+UNNAMED = "image"
+"""What the bill inside calls the image: its bytes, and so the image's digest, must not depend on where it is published."""
 FORMATS = ("spdx", "cyclonedx")
 _SUFFIXES = {"spdx": "spdx.json", "cyclonedx": "cdx.json"}
 _TABLE = "bills"
@@ -83,7 +85,7 @@ class Bills:
 
     def write_inside(self, draft: Draft) -> None:
         """Rule `image-sbom`: SPDX, packages and files without layers."""
-        identity = self._identity(draft)
+        identity = self._identity(draft, UNNAMED)
         content = self._remembered(["inside", identity], lambda: self._inside(draft, identity))
         draft.put(RULE, Entry(draft.resolve_parent(INSIDE), EntryType.FILE), content)
 
@@ -97,7 +99,7 @@ class Bills:
     ) -> BuiltBill:
         """The documents that stand beside the image.  `places`: number of the layer of each package of the plan."""
         digests = [[str(layer.digest), str(layer.diff_id)] for layer in layers]
-        described = [self._identity(draft), str(manifest), digests, list(places)]
+        described = [self._identity(draft, self._request.name), str(manifest), digests, list(places)]
         files = []
         for form in formats:
             make = partial(self._beside, draft, manifest, layers, places, form)
@@ -107,12 +109,12 @@ class Bills:
     def _beside(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests], places: Sequence[int], form: str) -> bytes:
         return _written(self._document(draft, manifest, layers, places), form)
 
-    def _identity(self, draft: Draft) -> str:
-        """Digest of all that every document of the image is made from."""
+    def _identity(self, draft: Draft, name: str) -> str:
+        """Digest of all that every document of the image is made from; `name` is what the documents call the image."""
         added = [[path, hashlib.sha256(content).hexdigest(), rule] for path, content, rule in _user_files(draft, self._tree)]
         system = draft.read("etc/os-release").hex() if draft.file_at("etc/os-release") else ""
         packages = [package.files.head.sha256.hex() for package in self._tree.plan.packages]
-        request = [self._request.name, self._request.settings._asdict(), self._request.vcs_url, self._request.lenient]
+        request = [name, self._request.settings._asdict(), self._request.vcs_url, self._request.lenient]
         described = [_RULES, __version__, self._plan.document(), packages, added, system, request]
         return hashlib.sha256(canonical_json.encode(described, sort_keys=True)).hexdigest()
 
@@ -122,7 +124,7 @@ class Bills:
     def _inside(self, draft: Draft, identity: str) -> bytes:
         stand_in = Digest.sha256(bytes.fromhex(identity))
         document = self._document(draft, stand_in, (LayerDigests(stand_in, stand_in, 0),), [0] * len(self._plan.packages))
-        return _written(without_digests(document, self._request.name, stand_in), "spdx")
+        return _written(without_digests(document, UNNAMED, stand_in), "spdx")
 
     def _document(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests], places: Sequence[int]) -> Document:
         from apkiln.image.sbom import ImageFacts, LayerFacts, image_sbom
