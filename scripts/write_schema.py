@@ -1,14 +1,15 @@
-"""Write docs/schema/image.schema.json from the table of keys; run after changing it."""
+"""Write the JSON schema and the reference page of image definitions from the table of keys; run after changing it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from apkiln.core import canonical_json
+from apkiln.image.configuration.published_reference import reference
 from apkiln.image.configuration.published_schema import json_schema
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "schema" / "image.schema.json"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 if __name__ == "__main__":
-    TARGET.write_bytes(canonical_json.encode_pretty(json_schema()))
-    print(TARGET)
+    (DOCS / "schema" / "image.schema.json").write_bytes(canonical_json.encode_pretty(json_schema()))
+    (DOCS / "image-definition.md").write_text(reference(), encoding="utf-8")

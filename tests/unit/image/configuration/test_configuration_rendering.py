@@ -37,6 +37,7 @@ from apkiln.image.configuration.model import (
     SbomSettings,
     User,
 )
+from apkiln.image.configuration.published_reference import reference
 from apkiln.image.configuration.published_schema import json_schema
 from apkiln.image.configuration.reading import read_configuration
 from apkiln.image.configuration.rendering import completed, definition_digest, document, image_copy, origins, render_yaml
@@ -277,6 +278,7 @@ def _sample(kind: str) -> Any:
 
 def test_the_published_schema_is_the_table() -> None:
     assert (ROOT / "docs" / "schema" / "image.schema.json").read_bytes() == canonical_json.encode_pretty(json_schema())
+    assert (ROOT / "docs" / "image-definition.md").read_text(encoding="utf-8") == reference()
 
 
 def test_the_schema_accepts_what_we_accept_and_refuses_unknown_keys() -> None:
