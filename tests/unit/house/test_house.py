@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,13 @@ def test_no_registry_host_stands_in_the_repository() -> None:
         if path.is_file():
             text = path.read_bytes().decode("utf-8", "replace")
             assert not [host for host in hosts if host in text], path
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    documents = [path for path in tracked_files() if path.suffix == ".md" and path.is_file()]
+    for path in documents:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.relative_to(ROOT)}: {target}"
 
 
 def test_the_import_contract_catches_a_violation(tmp_path: Path) -> None:
