@@ -25,6 +25,8 @@ from apkiln.image.plan import ArchitecturePlan, PlannedPackage
 from apkiln.system.store import Store, put_bytes
 
 if TYPE_CHECKING:
+    from apkiln.formats.apk.contents import PackageInfo
+    from apkiln.formats.apk.records import IndexRecord
     from apkiln.formats.sbom.model import Document
     from apkiln.image.planned_tree import PlannedTree
     from apkiln.image.sbom import AddedFile, Authorship, InstalledPackage, System
@@ -37,7 +39,7 @@ UNNAMED = "image"
 FORMATS = ("spdx", "cyclonedx")
 _SUFFIXES = {"spdx": "spdx.json", "cyclonedx": "cdx.json"}
 _TABLE = "bills"
-_RULES = "1"
+_RULES = "2"
 """Changes when documents of the same facts get another content."""
 _USER_RULES = frozenset({"paths-directive", "certificates"})
 """Rules whose files the user brought in (S5)."""
@@ -175,7 +177,8 @@ class Bills:
                 embedded = EmbeddedDocument(path, draft.read(path))
                 break
         sha256 = self._tree.plan.packages[position].files.head.sha256
-        return InstalledPackage(package.record, _download(package), sha256, layer, embedded)
+        record = _own_words(package.record, self._tree.plan.packages[position].files.head.info)
+        return InstalledPackage(record, _download(package), sha256, layer, embedded)
 
 
 def index_bills(
@@ -289,6 +292,20 @@ def _written(document: Document, form: str) -> bytes:
     from apkiln.formats.sbom.cyclonedx_writer import write_cyclonedx
 
     return write_cyclonedx(document)
+
+
+def _own_words(record: IndexRecord, info: PackageInfo) -> IndexRecord:
+    """The record with what the package says of itself where indexes may say something else: melange's name one licence of
+    several."""
+    return record._replace(
+        license=info.license,
+        description=info.description,
+        url=info.url,
+        maintainer=info.maintainer,
+        origin=info.origin,
+        commit=info.commit,
+        build_date=info.build_date,
+    )
 
 
 def _download(package: PlannedPackage) -> str:
