@@ -108,9 +108,6 @@ def run_recorded(folder: Path) -> Iterator[Outcome]:
 def _run_case(folder: Path, case: Case, owners: Owners, temporary: Path) -> Iterator[Outcome]:
     file, name = case["config"], case["name"]
     score = "refuse" if case["expect_failure"] else "build"
-    if "--lockfile" in case["args"]:
-        yield Outcome(SKIPPED, file, name, "locks are not built from yet", score)
-        return
     output = temporary / name
     words = ["image", "build", case["config"], case["tag"], str(output), "--vcs=false", *case["args"]]
     answer = run_command([*words, "--cache-dir", str(temporary / "cache")], folder, case["env"])
