@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
+from apkiln.core.value import value
 from apkiln.formats.apk.dependency import Dependency, hits, parse_dependency, provided
 from apkiln.formats.apk.records import IndexRecord
 
@@ -40,7 +40,7 @@ class Edge(NamedTuple):
     kind: EdgeKind
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DependencyGraph:
     """Packages and the reasons for them."""
 

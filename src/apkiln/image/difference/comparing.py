@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from apkiln.core.value import value
 from apkiln.formats.apk.version import compare
 from apkiln.image.configuration.model import Pairs
 from apkiln.image.difference.contents import ArchitectureContents, Contents, FileRow, PackageRow
@@ -66,7 +66,7 @@ class SettingChange(NamedTuple):
     after: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ArchitectureDifference:
     """What differs on one architecture that both sides have."""
 
@@ -84,7 +84,7 @@ class ArchitectureDifference:
         return tuple(sorted({change.origin for change in self.packages if change.origin}))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Difference:
     """All that differs.  False when nothing does."""
 

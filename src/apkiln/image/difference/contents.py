@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from apkiln.core.value import value
 from apkiln.image.configuration.model import Pairs
 
 
@@ -37,7 +37,7 @@ class FileRow(NamedTuple):
     """Name of the package that owns it; empty = generated, or a directory."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ArchitectureContents:
     """One architecture."""
 
@@ -51,7 +51,7 @@ class ArchitectureContents:
     """Configuration as key and value, by key."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Contents:
     """One side of a comparison."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from apkiln.acquire.facts import Member
+from apkiln.core.value import value
 
 VERSION = "v1"
 NO_MEMBER = Member(0, 0, b"")
@@ -86,7 +86,7 @@ class LockedFile(NamedTuple):
     """Of the bytes; of a canonical listing for trees."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lock:
     """The whole document."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from apkiln.acquire.facts import PackageFacts
@@ -12,6 +11,7 @@ from apkiln.acquire.index_facts import IndexFacts
 from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.core import canonical_json
 from apkiln.core.secret import redact_url
+from apkiln.core.value import value
 from apkiln.formats.oci.documents import created_time
 from apkiln.image.configuration.loading import LoadedConfiguration
 from apkiln.image.configuration.model import PathMutation, RepositoryEntry
@@ -29,7 +29,7 @@ class IndexKey(NamedTuple):
     architecture: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Findings:
     """What was looked up for a lock."""
 

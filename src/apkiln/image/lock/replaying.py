@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from apkiln.acquire.access import Access
@@ -21,7 +20,7 @@ from apkiln.core.arch import Arch
 from apkiln.core.errors import FormatError, VerificationError
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
-from apkiln.core.value import replace
+from apkiln.core.value import replace, value
 from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.keys import Keyring
 from apkiln.formats.apk.records import IndexRecord
@@ -37,7 +36,7 @@ from apkiln.image.resolving import Resolution, ResolveOptions, resolved_architec
 from apkiln.solver.solution import SelectedPackage as Chosen
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockFile:
     """A lock and where it was read."""
 
