@@ -13,15 +13,15 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-for folder in (HERE, HERE.parents[1] / "src"):
+for folder in (HERE.parents[1], HERE.parents[1] / "src"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
 
 def main(words: list[str] | None = None) -> int:
     """Run the scorer; returns the exit code."""
-    from scoring import Tally, load_known, run_all
-    from suites.table import load_suites
+    from tests.conformance.scoring import Tally, load_known, run_all
+    from tests.conformance.suites.table import load_suites
 
     parser = argparse.ArgumentParser(description="Score the product on recorded data.")
     parser.add_argument("directory", type=Path, metavar="DIR", help="folder that holds the corpora")

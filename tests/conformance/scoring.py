@@ -128,7 +128,11 @@ def score(suite: Suite, corpus: Path, known: Sequence[Known]) -> list[Tally]:
 
 
 def run_all(
-    directory: Path, suites: Sequence[Suite], known: Sequence[Known], only: Sequence[str] = (), report: Callable[[Tally], None] = print
+    directory: Path,
+    suites: Sequence[Suite],
+    known: Sequence[Known],
+    only: Sequence[str] = (),
+    report: Callable[[Tally], None] = print,
 ) -> list[Tally]:
     """Every suite on every corpus it recognises; `only` keeps suites whose name starts with one of the words."""
     tallies: list[Tally] = []

@@ -184,9 +184,10 @@ class ChangeList:
             return item.conflict
         if owner not in self._done and not item.conflict:
             return False
-        return any(
-            provide.candidate is owner and hits(item, provide.version, owner.identity) for provide in name.providers
-        ) != item.conflict
+        return (
+            any(provide.candidate is owner and hits(item, provide.version, owner.identity) for provide in name.providers)
+            != item.conflict
+        )
 
 
 def select(universe: Universe, candidate: Candidate) -> SelectedPackage:

@@ -100,7 +100,11 @@ class RuleBase:
                 if candidate in self.variables:
                     continue
                 self.variables[candidate] = self.solver.variable()
-                for text in [candidate.name, *(text for text, _ in candidate.provides), *(item.name for item in candidate.depends)]:
+                for text in [
+                    candidate.name,
+                    *(text for text, _ in candidate.provides),
+                    *(item.name for item in candidate.depends),
+                ]:
                     self._names[self.universe.name(text)] = None
                     if text not in seen:
                         seen.add(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha1
 
 from apkiln.core.errors import FaultCollector, FormatError, UsageError
 from apkiln.formats.apk.dependency import Dependency, parse_dependencies, parse_dependency
@@ -22,6 +23,7 @@ _FIX = {
     "--upgrade": "upgrade", "-x": "xattr", "--xattr": "xattr",
 }  # fmt: skip
 _GLOBAL = {"--force-broken-world": "drop-broken-world", "--no-network": "no-network", "-v": "verbose", "--verbose": "verbose"}
+_VALUED = {"-t": "virtual", "--virtual": "virtual"}
 OPTIONS = {"add": _ADD, "upgrade": _UPGRADE, "del": _DEL, "fix": _FIX}
 
 
@@ -32,6 +34,8 @@ class Command:
     verb: str
     options: frozenset[str]
     items: tuple[str, ...]
+    virtual: str = ""
+    """Value of `add --virtual`: the items become the dependencies of a package of this name."""
 
 
 def parse_command(words: Sequence[str]) -> Command:
@@ -41,17 +45,21 @@ def parse_command(words: Sequence[str]) -> Command:
         raise UsageError("no command among `add`, `del`, `upgrade`, `fix`", reason="unknown-verb")
     options: set[str] = set()
     items: list[str] = []
+    virtual = ""
     seen = False
-    for word in words:
+    rest = iter(words)
+    for word in rest:
         if word == verb and not seen:
             seen = True
+        elif verb == "add" and word in _VALUED:
+            virtual = next(rest, "")
         elif word in OPTIONS[verb] or word in _GLOBAL:
             options.add(OPTIONS[verb].get(word) or _GLOBAL[word])
         elif word.startswith("-"):
             raise UsageError(f"`{verb}` has no option `{word}`", reason="unknown-option")
         else:
             items.append(word)
-    return Command(verb, frozenset(options), tuple(items))
+    return Command(verb, frozenset(options), tuple(items), virtual)
 
 
 def plan(command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord], provided: Iterable[str]) -> Request:
@@ -89,7 +97,7 @@ def _add(command: Command, world: Sequence[Dependency], installed: Sequence[Inde
         wish |= Wish.UPGRADE
     if "latest" in command.options:
         wish |= Wish.LATEST
-    items = _items(command)
+    items = [_virtual_item(command.virtual)] if command.virtual else _items(command)
     wanted = list(world)
     for item in items:
         place = next((number for number, old in enumerate(wanted) if old.name == item.name), None)
@@ -100,9 +108,28 @@ def _add(command: Command, world: Sequence[Dependency], installed: Sequence[Inde
     return Request(
         tuple(wanted),
         tuple(installed),
+        cached=(_virtual_package(items[0], command),) if command.virtual else (),
         named=frozenset(item.name for item in items),
         wishes=tuple(NamedWish(name, wish, wish) for name in dict.fromkeys(item.name for item in items)) if wish else (),
     )
+
+
+def _virtual_item(text: str) -> Dependency:
+    """`name` or `name=version` of a package made up on the command line."""
+    bare = FormatError(f"`{text}` does not name a virtual package", reason="bad-virtual", hint="write `name` or `name=version`")
+    try:
+        item = parse_dependency(text)
+    except FormatError:
+        raise bare from None
+    if item.operator not in ("", "=") or item.conflict or item.tag:
+        raise bare
+    return item if item.operator else item._replace(operator="=", version="0")
+
+
+def _virtual_package(item: Dependency, command: Command) -> IndexRecord:
+    depends = " ".join(map(str, parse_dependencies(" ".join(command.items), lenient=True)))
+    identity = sha1(f"{item}\n{depends}".encode()).digest()
+    return IndexRecord(item.name, item.version, "noarch", identity, 0, 0, depends=depends)
 
 
 def _delete(command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord]) -> Request:
@@ -120,7 +147,10 @@ def _delete(command: Command, world: Sequence[Dependency], installed: Sequence[I
 
 def _dependants(names: Sequence[str], installed: Sequence[IndexRecord]) -> list[str]:
     """Names of installed packages that need one of `names`, directly or not."""
-    needs = {record: {item.name for item in parse_dependencies(record.depends, lenient=True) if not item.conflict} for record in installed}
+    needs = {
+        record: {item.name for item in parse_dependencies(record.depends, lenient=True) if not item.conflict}
+        for record in installed
+    }
     answers = {record: set(provided_names(record)) for record in installed}
     order = [text for record in installed if record.name in names for text in provided_names(record) if text not in names]
     gone = {*names, *order}
@@ -142,9 +172,7 @@ def _drop_first(world: list[Dependency], name: str) -> None:
         del world[place]
 
 
-def _upgrade(
-    command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord], provided: Iterable[str]
-) -> Request:
+def _upgrade(command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord], provided: Iterable[str]) -> Request:
     everywhere = Wish.NONE
     if "available" in command.options:
         everywhere |= Wish.AVAILABLE

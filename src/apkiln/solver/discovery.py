@@ -11,8 +11,8 @@ def discover(universe: Universe, roots: Iterable[str]) -> list[Name]:
     """Number every name the roots can reach, roots highest; returns them in ascending order of number.
 
     Per name: first what its packages depend on, then who mentions it in install_if, then the names its packages provide and
-    who mentions those, then the name itself, last the names in its packages' own install_if lists.  Fills `reverse_depends`, `reverse_install_if`, `number`, `discovered`.  Iterative:
-    chains of any length are fine.
+    who mentions those, then the name itself, last the names in its packages' own install_if lists.  Fills
+    `reverse_depends`, `reverse_install_if`, `number`, `discovered`.  Iterative: chains of any length are fine.
     """
     order: list[Name] = []
     for root in roots:

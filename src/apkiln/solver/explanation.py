@@ -64,9 +64,7 @@ def explain(repositories: Sequence[SolverRepository], request: Request, arch: Ar
     return Unsatisfiable(Explanation(tuple(world[number] for number in conflict), facts, smallest, suggestions))
 
 
-def _rules(
-    repositories: Sequence[SolverRepository], request: Request, arch: Arch, world: Sequence[Dependency]
-) -> RuleBase:
+def _rules(repositories: Sequence[SolverRepository], request: Request, arch: Arch, world: Sequence[Dependency]) -> RuleBase:
     rules = RuleBase(Universe(repositories, request, arch), world, request.step_limit, explain=True)
     rules.support()
     return rules
@@ -180,4 +178,6 @@ def _replacement(item: Dependency, suggestion: Suggestion) -> list[Dependency]:
         return []
     if suggestion.kind == "loosen-item":
         return [item._replace(operator="", version="")]
-    return [item._replace(tag=suggestion.replacement.partition("@")[2].partition("=")[0].split("<")[0].split(">")[0].split("~")[0])]
+    return [
+        item._replace(tag=suggestion.replacement.partition("@")[2].partition("=")[0].split("<")[0].split(">")[0].split("~")[0])
+    ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
+from apkiln.core.value import value
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.formats.apk.records import IndexRecord
 
@@ -41,7 +41,7 @@ class NamedWish(NamedTuple):
     """The part that dependencies of the package inherit."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SolverRepository:
     """One repository as the solver sees it."""
 
@@ -55,7 +55,7 @@ class SolverRepository:
     """False when packages cannot be fetched from here (`--no-network` and not cached)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """A world and the mode in which it is to be reached."""
 
@@ -78,5 +78,5 @@ class Request:
     """Drop world items that cannot be met (`--force-broken-world`)."""
     step_limit: int = 200_000
     """Decisions of the complete search before the verdict is `undecided`."""
-    architectures: frozenset[str] = field(default=frozenset())
+    architectures: frozenset[str] = frozenset()
     """Accepted values of `A:` besides the root's own and `noarch`."""

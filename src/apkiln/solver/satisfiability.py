@@ -247,9 +247,7 @@ class ClauseSolver:
                 continue
             reason = self._reasons[variable]
             if reason is None:
-                if assigned != -literal or abs(assigned) != abs(literal):
-                    core.append(assigned)
-                elif assigned == -literal:
+                if assigned != -literal or abs(assigned) != abs(literal) or assigned == -literal:
                     core.append(assigned)
             else:
                 seen.update(abs(other) for other in reason)

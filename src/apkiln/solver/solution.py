@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from apkiln.core.value import value
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.formats.apk.records import IndexRecord
 
@@ -56,7 +56,7 @@ class LeftOut(NamedTuple):
     """What speaks against it, in one phrase; empty when only apk's order of decisions did."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Statistics:
     """How much work an answer took."""
 
@@ -70,7 +70,7 @@ class Statistics:
     """Decisions of the complete search; 0 when the fast path answered."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Solution:
     """A satisfied world."""
 

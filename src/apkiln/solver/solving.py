@@ -100,13 +100,15 @@ def _check_tags(repositories: Sequence[SolverRepository], request: Request) -> N
         if item.tag and item.tag not in known:
             listed = ", ".join(f"`@{tag}`" for tag in known) or "none"
             raise UnsatisfiableError(
-                f"`{item}` wants a repository tagged `@{item.tag}` and there is none", reason="unknown-tag", hint=f"known tags: {listed}"
+                f"`{item}` wants a repository tagged `@{item.tag}` and there is none",
+                reason="unknown-tag",
+                hint=f"known tags: {listed}",
             )
 
 
 def _solve_what_can_be(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> Solution:
     """`--force-broken-world`: the world without the items that cannot be met together with those before them."""
-    from dataclasses import replace
+    from apkiln.core.value import replace
 
     kept: list[Dependency] = []
     solution = solve(repositories, replace(request, world=(), drop_broken_world=False), arch)

@@ -1,4 +1,4 @@
-"""Which packages a set of packages triggers through install_if, and why one that is triggered does not join (spec apk.md §10.6.3)."""
+"""Which packages a set of packages triggers through install_if, and why one of them does not join (spec apk.md §10.6.3)."""
 
 from __future__ import annotations
 
@@ -66,9 +66,7 @@ class Triggers:
 
     def _is_hit(self, item: Dependency, candidate: Candidate) -> bool:
         provides = self._universe.name(item.name).providers
-        return any(
-            provide.candidate is candidate and hits(item, provide.version, candidate.identity) for provide in provides
-        )
+        return any(provide.candidate is candidate and hits(item, provide.version, candidate.identity) for provide in provides)
 
     def _rival(self, candidate: Candidate) -> str:
         owned: dict[str, str] = {candidate.name: candidate.record.version}

@@ -24,9 +24,10 @@ class Candidate:
     """One package: what its record says, and (below the line) the state of the run that owns the universe."""
 
     __slots__ = (
-        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "defect", "depends", "explored", "failed_install_if", "identity",
-        "inherited_wish", "install_if", "installed", "key", "name", "needs", "preferred_tags", "priority", "provides", "record",
-        "repositories", "selectable", "tags", "triggered", "unusable", "wish",
+        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "defect", "depends", "explored",
+        "failed_install_if", "identity", "inherited_wish", "install_if", "installed", "key", "name", "needs",
+        "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered", "unusable",
+        "wish",
     )  # fmt: skip
 
     def __init__(self, record: IndexRecord) -> None:
@@ -103,8 +104,9 @@ class Name:
     """A package or virtual name: who provides it, who needs it, and (below the line) the state of the run."""
 
     __slots__ = (
-        "auto_selectable", "check_depends", "check_install_if", "chosen", "dirty", "discovered", "has_options", "installed", "is_real",
-        "locked", "narrowed", "number", "providers", "queue", "requirers", "reverse_depends", "reverse_install_if", "text", "triggers",
+        "auto_selectable", "check_depends", "check_install_if", "chosen", "dirty", "discovered", "has_options", "installed",
+        "is_real", "locked", "narrowed", "number", "providers", "queue", "requirers", "reverse_depends",
+        "reverse_install_if", "text", "triggers",
     )  # fmt: skip
 
     def __init__(self, text: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scoring import FAILED, PASSED, Outcome, Suite
+from tests.conformance.scoring import FAILED, PASSED, Outcome, Suite
 
 from apkiln.core.errors import ApkilnError
 from apkiln.formats.apk import pkginfo, signature

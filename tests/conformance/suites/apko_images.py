@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
-from suites.commands import Answer, run_command
-from suites.image_trees import (
+from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.suites.commands import Answer, run_command
+from tests.conformance.suites.image_trees import (
     BuiltImage,
     Owners,
     Tree,

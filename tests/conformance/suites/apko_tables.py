@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import FormatError, UnsatisfiableError

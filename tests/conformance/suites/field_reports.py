@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ApkilnError, FaultGroup

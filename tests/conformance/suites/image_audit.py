@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
-from suites.apko_images import is_golden, is_runs
-from suites.commands import Answer, run_command
-from suites.image_trees import BuiltImage, database_of
+from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.suites.apko_images import is_golden, is_runs
+from tests.conformance.suites.commands import Answer, run_command
+from tests.conformance.suites.image_trees import BuiltImage, database_of
 
 _APK_ARCH = {"amd64": "x86_64", "arm64": "aarch64"}
 _VIOLATIONS = 10

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
-from suites.apko_tables import Row, recognise, table
+from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.suites.apko_tables import Row, recognise, table
 
 from apkiln.core.arch import KNOWN, parse_architectures
 from apkiln.core.errors import ApkilnError, FaultCollector, FaultGroup

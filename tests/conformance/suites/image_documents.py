@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scoring import FAILED, PASSED, Outcome, Suite
-from suites.apko_tables import recognise
-from suites.image_definitions import is_runs
+from tests.conformance.scoring import FAILED, PASSED, Outcome, Suite
+from tests.conformance.suites.apko_tables import recognise
+from tests.conformance.suites.image_definitions import is_runs
 
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest

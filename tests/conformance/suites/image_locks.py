@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scoring import FAILED, PASSED, Outcome, Suite
-from suites.apko_images import is_golden, is_runs
-from suites.commands import Answer, run_command
+from tests.conformance.scoring import FAILED, PASSED, Outcome, Suite
+from tests.conformance.suites.apko_images import is_golden, is_runs
+from tests.conformance.suites.commands import Answer, run_command
 
 _ROW = ("name", "url", "version", "architecture", "signature", "control", "data", "checksum")
 _REPOSITORY = ("name", "url", "architecture")

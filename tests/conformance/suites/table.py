@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from scoring import Suite
+from tests.conformance.scoring import Suite
 
 MODULES = (
     "apk_tools",
@@ -22,4 +22,4 @@ MODULES = (
 
 def load_suites() -> list[Suite]:
     """Import the suite modules and list what they offer."""
-    return [suite for module in MODULES for suite in import_module(f"suites.{module}").SUITES]
+    return [suite for module in MODULES for suite in import_module(f"tests.conformance.suites.{module}").SUITES]

@@ -101,7 +101,7 @@ def _check_name(text: str, name: str, operator: str) -> None:
         return
     if name.endswith("!") and operator:
         bare = name[:-1]
-        hint = f"`!=` is not an operator; use the two items `{bare}` and `!{bare}{text[len(name):]}`"
+        hint = f"`!=` is not an operator; use the two items `{bare}` and `!{bare}{text[len(name) :]}`"
     else:
         hint = "names consist of letters, digits and `._+-,:/[]`"
     raise FormatError(f"`{name}` is no package or virtual name", reason="bad-name", hint=hint)

@@ -15,9 +15,9 @@ _PREFIX = re.compile(
     r"([0-9]+)((?:\.[0-9]+)*)([a-z]?)((?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)(?![a-z])[0-9]*)*)(~[0-9a-f]+)?(-r[0-9]+)?"
 )
 _SUFFIX = re.compile(r"_([a-z]+)([0-9]*)")
-_SUFFIX_PARTS = {
-    name: bytes((0, rank)) for rank, name in enumerate(("alpha", "beta", "pre", "rc"))
-} | {name: bytes((6, rank)) for rank, name in enumerate(("cvs", "svn", "git", "hg", "p"))}
+_SUFFIX_PARTS = {name: bytes((0, rank)) for rank, name in enumerate(("alpha", "beta", "pre", "rc"))} | {
+    name: bytes((6, rank)) for rank, name in enumerate(("cvs", "svn", "git", "hg", "p"))
+}
 _MODULUS = 1 << 64
 _END = b"\x02"
 _INVALID = b"\x01"
