@@ -18,14 +18,14 @@ class Fact(NamedTuple):
     """Something true about packages that takes part in a contradiction."""
 
     kind: str
-    """`depends`, `conflict`, `exclusive-name`, `tag`, `virtual-unselectable`, or why a package is unusable: `arch`,
-    `bad-record`, `unavailable`."""
+    """`no-such-package` (nothing has the name), `version` (nothing that has it fits), `depends`, `conflict`,
+    `exclusive-name`, `tag`, `virtual-unselectable`, or why a package is unusable: `arch`, `bad-record`, `unavailable`."""
     package: str
-    """`name-version` it is about; the name itself for `exclusive-name`."""
+    """`name-version` it is about, empty for the world; the name itself for `exclusive-name`."""
     item: str
     """The item or detail."""
     by: str = ""
-    """Packages on the other side, separated by spaces."""
+    """Packages on the other side, separated by spaces: who would fit, who does not, who competes."""
 
 
 class RuleBase:
@@ -141,8 +141,7 @@ class RuleBase:
             self.solver.add([*self._switch(fact), -variable])
             return
         for item in candidate.depends:
-            kind = "conflict" if item.conflict else "depends"
-            self._item(item, [*self._switch(Fact(kind, candidate.record.name_version, str(item))), -variable], candidate)
+            self._item(item, [-variable], candidate)
         self._own_names(candidate, variable)
 
     def _own_names(self, candidate: Candidate, variable: int) -> None:
@@ -155,19 +154,31 @@ class RuleBase:
             owned.setdefault(text, version)
 
     def _item(self, item: Dependency, prefix: list[int], owner: Candidate | None) -> None:
-        fitting: list[int] = []
-        for provide in self.universe.name(item.name).providers:
+        name = self.universe.name(item.name)
+        fitting: dict[Candidate, None] = {}
+        for provide in name.providers:
             candidate = provide.candidate
-            variable = self.variables.get(candidate)
-            if variable is None or not hits(item, provide.version, candidate.identity):
-                continue
-            if not item.conflict:
-                fitting.append(variable)
-                self._calls.setdefault(candidate, []).append((owner, may_be_picked(self.universe.name(item.name), provide)))
-            elif candidate is not owner:
-                self.solver.add([*prefix, -variable])
+            if candidate in self.variables and hits(item, provide.version, candidate.identity):
+                fitting[candidate] = None
+                if not item.conflict:
+                    self._calls.setdefault(candidate, []).append((owner, may_be_picked(name, provide)))
+        prefix = [*prefix, *self._switch(self._item_fact(item, owner, fitting))]
         if not item.conflict:
-            self.solver.add([*prefix, *fitting])
+            self.solver.add([*prefix, *(self.variables[candidate] for candidate in fitting)])
+            return
+        for candidate in fitting:
+            if candidate is not owner:
+                self.solver.add([*prefix, -self.variables[candidate]])
+
+    def _item_fact(self, item: Dependency, owner: Candidate | None, fitting: Iterable[Candidate]) -> Fact:
+        about = owner.record.name_version if owner else ""
+        by = " ".join(sorted(candidate.record.name_version for candidate in fitting))
+        if item.conflict:
+            return Fact("conflict", about, str(item), by)
+        if by:
+            return Fact("depends", about, str(item), by)
+        providers = {provide.candidate.record.name_version for provide in self.universe.name(item.name).providers}
+        return Fact("version" if providers else "no-such-package", about, str(item), " ".join(sorted(providers)))
 
     def support(self) -> None:
         """Every package is called for by an item it may be picked for by itself, unless `unasked` holds."""

@@ -138,7 +138,7 @@ def _hit(sets: Sequence[frozenset[int]], size: int, chosen: tuple[int, ...]) -> 
 
 
 def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[Fact, ...]:
-    """An irreducible set of facts for a conflict, in order of discovery."""
+    """An irreducible set of facts for a conflict, from the request along the chain of needs."""
     always = [-rules.unasked, *(rules.switches[number] for number in conflict)]
     if rules.solve([*always, *rules.facts]):
         raise AssertionError("the conflict stands with all facts")
@@ -148,7 +148,20 @@ def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[Fact, ...]:
     def holds(chosen: Sequence[int]) -> bool:
         return rules.solve([*always, *chosen])
 
-    return tuple(rules.facts[literal] for literal in _irreducible(literals, holds))
+    return tuple(_chain([rules.facts[literal] for literal in _irreducible(literals, holds)]))
+
+
+def _chain(facts: Sequence[Fact]) -> list[Fact]:
+    """Facts about the request first, then those about packages that facts before them speak of."""
+    ordered: list[Fact] = []
+    rest = list(facts)
+    spoken_of = {""}
+    while rest:
+        following = next((fact for fact in rest if fact.package in spoken_of), rest[0])
+        rest.remove(following)
+        ordered.append(following)
+        spoken_of.update(following.by.split())
+    return ordered
 
 
 def _suggestions(
@@ -158,26 +171,21 @@ def _suggestions(
     tags = sorted({repository.tag for repository in repositories if repository.tag})
     found: list[Suggestion] = []
     for number in conflict:
-        item = world[number]
-        variants = [Suggestion("loosen-item", str(item), item.name)] if item.operator and not item.conflict else []
-        if not item.tag and not item.conflict:
-            variants += [Suggestion("allow-tag", str(item), str(item._replace(tag=tag))) for tag in tags]
-        variants.append(Suggestion("drop-item", str(item)))
-        for variant in variants:
-            changed = [*world[:number], *_replacement(item, variant), *world[number + 1 :]]
+        for suggestion, instead in _variants(world[number], tags):
+            changed = [*world[:number], *instead, *world[number + 1 :]]
             rules = RuleBase(Universe(repositories, request, arch), changed, request.step_limit)
             rules.support()
             if rules.solve([*rules.switches, -rules.unasked]):
-                found.append(variant)
+                found.append(suggestion)
                 break
     return tuple(found)
 
 
-def _replacement(item: Dependency, suggestion: Suggestion) -> list[Dependency]:
-    if suggestion.kind == "drop-item":
-        return []
-    if suggestion.kind == "loosen-item":
-        return [item._replace(operator="", version="")]
-    return [
-        item._replace(tag=suggestion.replacement.partition("@")[2].partition("=")[0].split("<")[0].split(">")[0].split("~")[0])
-    ]
+def _variants(item: Dependency, tags: Sequence[str]) -> list[tuple[Suggestion, list[Dependency]]]:
+    """Changes of one item, the gentlest first."""
+    replacements = [item._replace(operator="", version="")] if item.operator and not item.conflict else []
+    variants = [(Suggestion("loosen-item", str(item), str(other)), [other]) for other in replacements]
+    if not item.tag and not item.conflict:
+        tagged = [item._replace(tag=tag) for tag in tags]
+        variants += [(Suggestion("allow-tag", str(item), str(other)), [other]) for other in tagged]
+    return [*variants, (Suggestion("drop-item", str(item)), [])]

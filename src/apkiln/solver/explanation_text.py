@@ -26,30 +26,38 @@ def lines(explanation: Explanation) -> list[str]:
 
 
 def _fact(fact: Fact) -> str:
+    who = f"`{fact.package}`" if fact.package else "the request"
     match fact.kind:
-        case "depends":
-            return f"`{fact.package}` needs `{fact.item}`" + (f" ({fact.by})" if fact.by else "")
-        case "conflict":
-            return f"`{fact.package}` refuses `{fact.item.removeprefix('!')}`"
-        case "exclusive-name":
-            if fact.item:
-                return f"`{fact.by}` gives the name `{fact.package}` twice and conflicts with itself"
-            return f"only one package may own the name `{fact.package}`: {fact.by}"
-        case "tag":
-            return f"`{fact.package}` is only in {fact.item}, and no item allows that tag"
-        case "virtual-unselectable":
-            return f"`{fact.package}` shares that name with others and is not chosen for it alone: name the package itself"
-        case "arch":
-            return f"`{fact.package}` is made for `{fact.item}`"
-        case "bad-record":
-            return f"the record of `{fact.package}` is malformed: {fact.item}"
-        case "unavailable":
-            return f"`{fact.package}` cannot be fetched"
         case "no-such-package":
-            return f"no package is called or provides `{fact.item}`" + (f", which {fact.package} needs" if fact.package else "")
+            return f"{who} needs `{fact.item}`, and no package has that name or provides it"
         case "version":
-            return f"no package fits `{fact.item}`: there is {fact.by}"
-    return f"{fact.kind}: {fact.package} {fact.item} {fact.by}".rstrip()
+            return f"{who} needs `{fact.item}`, and there is only {_listed(fact.by)}"
+        case "depends":
+            return f"{who} needs `{fact.item}`, which {_listed(fact.by)} could satisfy"
+        case "conflict":
+            return f"{who} refuses `{fact.item.removeprefix('!')}`, which is {_listed(fact.by)}"
+        case "exclusive-name" if fact.item:
+            return f"{_listed(fact.by)} gives the name `{fact.package}` twice and conflicts with itself"
+        case "exclusive-name":
+            return f"only one package may own the name `{fact.package}`: {_listed(fact.by)}"
+        case "tag":
+            return f"{who} is only in {fact.item}, and nothing allows that tag"
+        case "virtual-unselectable":
+            return f"{who} shares that name with others and is not chosen for it alone: ask for the package itself"
+        case "arch":
+            return f"{who} is made for `{fact.item}`"
+        case "bad-record":
+            return f"the record of {who} is malformed: {fact.item}"
+        case "unavailable":
+            return f"{who} cannot be fetched"
+    raise AssertionError(fact.kind)
+
+
+def _listed(names: str, most: int = 6) -> str:
+    """Names for people: some, and how many more."""
+    items = [f"`{name}`" for name in names.split()]
+    shown = ", ".join(items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
 def _suggestion(suggestion: Suggestion) -> str:
