@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from apkiln.formats.archive import tar_writer
+from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.deflate.codec import Codec
 from apkiln.image.assembling import measure_layer, store_part
 from apkiln.image.documents import BuiltLayer
+from apkiln.image.generated.apk_database import INSTALLED
 from apkiln.image.generated.draft import Draft
 from apkiln.image.grouping import Groups
 from apkiln.image.layers import (
@@ -23,12 +25,14 @@ from apkiln.image.layers import (
     skeleton,
 )
 from apkiln.image.planned_tree import PlannedTree
+from apkiln.rootfs.database import partial_database
+from apkiln.rootfs.normalise import layer_header
 from apkiln.rootfs.segments import Segment, open_content, variant
 from apkiln.rootfs.tree import without
 from apkiln.system.store import Store
 
 END = "end"
-"""Name of the part that ends a layer of packages."""
+"""Name of the part that ends a layer of packages: its database and the end of the archive."""
 
 
 class LayerMaker:
@@ -55,9 +59,17 @@ class LayerMaker:
         return BuiltLayer(measure_layer(self._store, LayerRecipe(tuple(parts))), tuple(names))
 
     def _group(self, group: Collection[int]) -> Iterator[LayerPart]:
-        yield self._bytes("skeleton", group_skeleton(self._remaining, group))
+        place = self._draft.resolve_parent(INSTALLED)
+        yield self._bytes("skeleton", group_skeleton(self._remaining, group, (place,)))
         yield from self._packages(group)
-        yield self._bytes(END, tar_writer.END_OF_ARCHIVE)
+        yield self._bytes(END, self._database(place, group))
+
+    def _database(self, place: str, group: Collection[int]) -> bytes:
+        """The database of the packages of one layer, for scanners that read layers singly, and the end of the layer.  The
+        whole one, in the top layer, lies over it."""
+        content = partial_database(self._remaining, group)
+        header = layer_header(Entry(place, EntryType.FILE, size=len(content)))
+        return b"".join((header, content, tar_writer.padding(len(content)), tar_writer.END_OF_ARCHIVE))
 
     def _skeleton(self) -> LayerPart:
         return self._bytes("skeleton", skeleton((item.directory for item in self._remaining.directories), self._draft))

@@ -67,8 +67,8 @@ def skeleton(directories: Iterable[Directory], draft: Draft) -> bytes:
     return b"".join([layer_header(entries[path]) for path in sorted(entries, key=tree_order)])
 
 
-def group_skeleton(plan: TreePlan, group: Collection[int]) -> bytes:
-    """Tar entries of the directories that the packages of a group need, parents first.
+def group_skeleton(plan: TreePlan, group: Collection[int], others: Iterable[str] = ()) -> bytes:
+    """Tar entries of the directories that the packages of a group need, and further paths that `others` names, parents first.
 
     Depends on these packages alone: a directory that several ship has the metadata of the one that decides among them
     (spec apk.md §11.3); a parent that none ships is 0755, 0:0, of time 0.  The top layer has the final metadata of all.
@@ -82,6 +82,7 @@ def group_skeleton(plan: TreePlan, group: Collection[int]) -> bytes:
             found.setdefault(path, shipped[position].get(path, Directory(path)))
     for position in group:
         needed.update(paths.parent(place) for _, place in plan.packages[position].winning())
+    needed.update(map(paths.parent, others))
     needed |= found.keys()
     for path in tuple(needed):
         while path and path not in found:

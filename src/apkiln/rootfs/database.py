@@ -9,7 +9,7 @@ upgrade inside the image keeps it (spec apk.md §11.4) instead of writing the pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
@@ -39,6 +39,22 @@ def installed_database(plan: TreePlan, changes: Changes | None = None, tags: Map
     return b"".join(parts)
 
 
+def partial_database(plan: TreePlan, group: Collection[int]) -> bytes:
+    """The records of some packages of a plan, in the order of `installed`.
+
+    Depends on these packages and on the paths that they lose or have moved, on nothing else: directories have the metadata
+    that each package ships, and repository tags are left out.
+    """
+    parts = []
+    for position in _by_name(plan):
+        if position in group:
+            package = plan.packages[position]
+            lines = package.files.database_lines()
+            own = lines.files if not package.excluded and not package.moved else _own_files(plan, position)
+            parts += [lines.head, own, b"\n"]
+    return b"".join(parts)
+
+
 def scripts_archive(plan: TreePlan) -> bytes:
     """`scripts.tar`: all scripts of all packages, packages in the order of `installed`; two zero blocks when there are none."""
     return tar_writer.archive(_scripts(plan))
@@ -59,6 +75,17 @@ def _by_name(plan: TreePlan) -> list[int]:
         return name.lower(), name
 
     return sorted(range(len(plan.packages)), key=key)
+
+
+def _own_files(plan: TreePlan, position: int) -> bytes:
+    """The lines of a package as it would have them alone, without the paths that it does not get."""
+    package = plan.packages[position]
+    shipped = {item.path: item for item in package.files.directories}
+    paths = [item.directory.path for item in plan.directories if position in item.packages]
+    files = [
+        FileLine.of(package.files.entry(path), package.files.content_entry(path), place) for path, place in package.winning()
+    ]
+    return files_text([shipped.get(path, Directory(path)) for path in paths], files)
 
 
 def _scripts(plan: TreePlan) -> Iterator[tuple[Entry, bytes]]:

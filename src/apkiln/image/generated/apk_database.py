@@ -11,6 +11,8 @@ from apkiln.rootfs.database import installed_database, scripts_archive, triggers
 from apkiln.rootfs.tree_plan import TreePlan
 
 RULE = "apk-database"
+INSTALLED = f"{DATABASE}/installed"
+"""The installed database, before links on the way to it are followed."""
 
 
 def apk_database(draft: Draft, plan: TreePlan, tags: Mapping[str, str]) -> None:
