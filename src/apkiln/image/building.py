@@ -24,7 +24,7 @@ from apkiln.image.bills import BillRequest, Bills, BuiltBill, index_bills
 from apkiln.image.completing import CompletedTree, CompletionInputs, complete_tree
 from apkiln.image.configuration.model import ImageConfiguration, SbomSettings
 from apkiln.image.documents import BuiltLayer, image_annotations, image_configuration
-from apkiln.image.grouping import group_packages, places_of
+from apkiln.image.grouping import group_notices, group_packages, places_of
 from apkiln.image.install_scripts import script_notices
 from apkiln.image.layer_making import LayerMaker
 from apkiln.image.library_facts import LibraryFacts
@@ -128,7 +128,7 @@ def _build(
     image = _image(configuration, plan.arch, layers, plan.epoch, completed.user, options.vcs_url)
     digests = [item.layer.digests for item in layers]
     bill = bills.beside(completed.draft, image.descriptor.digest, digests, places_of(groups, len(segments)), options.sbom_formats)
-    notices = (*map(str, tree_plan.notices), *scripts, *completed.notices, *bills.notices)
+    notices = (*map(str, tree_plan.notices), *group_notices(groups), *scripts, *completed.notices, *bills.notices)
     return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, notices)
 
 

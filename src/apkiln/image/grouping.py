@@ -11,6 +11,11 @@ from apkiln.rootfs.replacing import replaces
 DEFAULT_BUDGET = 10
 """Package layers when the definition gives no number."""
 
+MOST_GROUPS = 120
+"""Package layers at most, whatever the budget: container engines stop near 127 layers (spec image.md §8.1)."""
+MANY_GROUPS = 40
+"""From here on every pull and start pays for the number of layers."""
+
 Groups = tuple[tuple[int, ...], ...]
 """Positions of packages, a tuple per layer, lowest layer first; inside a group by package name."""
 
@@ -36,7 +41,14 @@ def group_packages(packages: Sequence[PackageFiles], layering: Layering | None) 
         keys = [_key(package, layering.strategy) for package in packages]
         groups = _merged_by_replaces(packages, [_where(keys, key) for key in dict.fromkeys(keys)])
         groups = sorted(groups, key=lambda group: _rank(packages, group))
-    return tuple(_sorted(packages, group) for group in _within(groups, budget))
+    return tuple(_sorted(packages, group) for group in _within(groups, min(budget, MOST_GROUPS)))
+
+
+def group_notices(groups: Groups) -> tuple[str, ...]:
+    """What is worth saying about the number of layers."""
+    if len(groups) <= MANY_GROUPS:
+        return ()
+    return (f"the image has {len(groups) + 1} layers; more than {MANY_GROUPS} cost time wherever it is pulled and started",)
 
 
 def places_of(groups: Groups, count: int) -> tuple[int, ...]:
