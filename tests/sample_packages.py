@@ -57,6 +57,9 @@ def sample_package(
     description: str = "a sample",
     mode: int = 0o644,
     installed_size: int | None = None,
+    origin: str = "",
+    replaces: Sequence[str] = (),
+    install_if: Sequence[str] = (),
 ) -> SamplePackage:
     """A correct package; equal arguments give equal bytes."""
     contents = {f"usr/share/{name}/text": f"{name} {version}\n".encode() * 50} if files is None else dict(files)
@@ -68,11 +71,13 @@ def sample_package(
         arch=arch,
         description=description,
         license="Apache-2.0",
-        origin=name,
+        origin=origin or name,
         installed_size=sum(map(len, contents.values())) if installed_size is None else installed_size,
         build_date=1_700_000_000,
         depends=tuple(depends),
         provides=tuple(provides),
+        replaces=tuple(replaces),
+        install_if=tuple(install_if),
         data_hash=hashlib.sha256(data).hexdigest(),
     )
     text = pkginfo.write(info)
@@ -118,4 +123,5 @@ def _record(info: PackageInfo, control: bytes, size: int) -> IndexRecord:
         build_date=info.build_date,
         depends=" ".join(info.depends),
         provides=" ".join(info.provides),
+        install_if=" ".join(info.install_if),
     )
