@@ -27,6 +27,7 @@ from apkiln.image.lock.document import (
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ARCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_URL = re.compile(r"[^\x00-\x20\x7f@][^\x00-\x20\x7f]{0,4095}")
 _LENGTHS = {"sha1": 20, "sha256": 32}
 _AGAIN = "make the lock again with `apkiln image lock`"
 
@@ -152,6 +153,8 @@ def _package(row: _Node) -> LockedPackage:
         row.refuse(f"{version!r} is no version", package=package)
     if not _ARCH.fullmatch(arch):
         row.refuse(f"{arch!r} is no architecture", package=package)
+    if not _URL.fullmatch(row.text("url")):
+        row.refuse(f"`{row.path}.url` must be a path or a URL without spaces", package=package)
     data = _member(row, "data", "sha256")
     size = row.member("size", int, required=False).value or data.offset + data.length
     if not data.length:
