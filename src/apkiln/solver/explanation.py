@@ -15,7 +15,9 @@ from apkiln.solver.satisfiability import StepLimitReached
 from apkiln.solver.universe import Universe
 
 EXACT_WORLD = 64
-"""Up to this many world items the smallest set is exact; above, and when the budget ends, it is only irreducible."""
+"""Up to this many world items the smallest set is exact; above, and when the effort ends, it is only irreducible."""
+EFFORT = 20_000
+"""Steps spent on making a conflict small, and as many on its facts; a contradiction is shown as far as it got."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,11 @@ class Explanation:
     conflict: tuple[Dependency, ...]
     """World items that cannot hold together, by name."""
     facts: tuple[Fact, ...]
-    """What the packages contribute to it; without any one of them there would be a solution."""
+    """What the packages contribute to it."""
     smallest: bool
-    """No other conflicting set has fewer world items; False = irreducible only."""
+    """No other conflicting set has fewer world items; False = it may be reducible or another may be smaller."""
+    irreducible: bool = True
+    """Without any one of the facts there would be a solution; False = some may not matter."""
     suggestions: tuple[Suggestion, ...] = ()
 
 
@@ -59,9 +63,10 @@ def explain(repositories: Sequence[SolverRepository], request: Request, arch: Ar
     rules = _rules(repositories, request, arch, world)
     numbers = list(range(len(world)))
     conflict, smallest = _smallest(rules, numbers)
-    facts = _facts(rules, conflict)
+    facts, irreducible = _facts(rules, conflict)
     suggestions = _suggestions(repositories, request, arch, world, conflict)
-    return Unsatisfiable(Explanation(tuple(world[number] for number in conflict), facts, smallest, suggestions))
+    items = tuple(world[number] for number in conflict)
+    return Unsatisfiable(Explanation(items, facts, smallest, irreducible, suggestions))
 
 
 def _rules(repositories: Sequence[SolverRepository], request: Request, arch: Arch, world: Sequence[Dependency]) -> RuleBase:
@@ -80,8 +85,10 @@ def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]
     if holds(numbers):
         raise AssertionError("only contradictions are explained")
     in_core = set(rules.solver.core)
-    core = _irreducible([number for number in numbers if rules.switches[number] in in_core], holds)
-    if len(numbers) > EXACT_WORLD:
+    rules.solver.steps_left = EFFORT
+    core = [number for number in numbers if rules.switches[number] in in_core]
+    core, irreducible = _irreducible(core, holds)
+    if not irreducible or len(numbers) > EXACT_WORLD:
         return core, len(core) <= 1
     try:
         return _minimum(core, numbers, holds)
@@ -89,14 +96,17 @@ def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]
         return core, False
 
 
-def _irreducible(items: Sequence[int], holds: Callable[[Sequence[int]], bool]) -> list[int]:
-    """Remove what is not needed for the contradiction, last items first."""
+def _irreducible(items: Sequence[int], holds: Callable[[Sequence[int]], bool]) -> tuple[list[int], bool]:
+    """Remove what is not needed for the contradiction, last items first; False beside it when the effort ended before."""
     kept = list(items)
-    for item in reversed(items):
-        rest = [other for other in kept if other != item]
-        if not holds(rest):
-            kept = rest
-    return kept
+    try:
+        for item in reversed(items):
+            rest = [other for other in kept if other != item]
+            if not holds(rest):
+                kept = rest
+    except StepLimitReached:
+        return kept, False
+    return kept, True
 
 
 def _minimum(core: list[int], numbers: Sequence[int], holds: Callable[[Sequence[int]], bool]) -> tuple[list[int], bool]:
@@ -137,9 +147,10 @@ def _hit(sets: Sequence[frozenset[int]], size: int, chosen: tuple[int, ...]) -> 
     return None
 
 
-def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[Fact, ...]:
+def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[tuple[Fact, ...], bool]:
     """An irreducible set of facts for a conflict, from the request along the chain of needs."""
     always = [-rules.unasked, *(rules.switches[number] for number in conflict)]
+    rules.solver.steps_left = EFFORT + len(rules.facts)
     if rules.solve([*always, *rules.facts]):
         raise AssertionError("the conflict stands with all facts")
     core = set(rules.solver.core)
@@ -148,7 +159,9 @@ def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[Fact, ...]:
     def holds(chosen: Sequence[int]) -> bool:
         return rules.solve([*always, *chosen])
 
-    return tuple(_chain([rules.facts[literal] for literal in _irreducible(literals, holds)]))
+    rules.solver.steps_left = EFFORT
+    kept, irreducible = _irreducible(literals, holds)
+    return tuple(_chain([rules.facts[literal] for literal in kept])), irreducible
 
 
 def _chain(facts: Sequence[Fact]) -> list[Fact]:
@@ -175,7 +188,11 @@ def _suggestions(
             changed = [*world[:number], *instead, *world[number + 1 :]]
             rules = RuleBase(Universe(repositories, request, arch), changed, request.step_limit)
             rules.support()
-            if rules.solve([*rules.switches, -rules.unasked]):
+            try:
+                possible = rules.solve([*rules.switches, -rules.unasked])
+            except StepLimitReached:
+                continue
+            if possible:
                 found.append(suggestion)
                 break
     return tuple(found)

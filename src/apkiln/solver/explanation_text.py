@@ -16,11 +16,18 @@ def headline(explanation: Explanation) -> str:
     return f"{', '.join(items[:-1])} and {items[-1]} cannot be satisfied together"
 
 
+MOST_FACTS = 40
+"""Lines of facts shown to people; JSON has all."""
+
+
 def lines(explanation: Explanation) -> list[str]:
     """Because …, one line a fact, then what would help."""
-    text = [f"because {_fact(fact)}" if number == 0 else f"and {_fact(fact)}" for number, fact in enumerate(explanation.facts)]
+    shown = explanation.facts[:MOST_FACTS]
+    text = [f"because {_fact(fact)}" if number == 0 else f"and {_fact(fact)}" for number, fact in enumerate(shown)]
+    if len(shown) < len(explanation.facts):
+        text.append(f"and {len(explanation.facts) - len(shown)} more facts")
     if not explanation.smallest:
-        text.append("(this set is irreducible; a smaller one may exist)")
+        text.append("(a smaller conflicting set may exist)")
     text += [_suggestion(suggestion) for suggestion in explanation.suggestions]
     return text
 
@@ -74,6 +81,7 @@ def value(explanation: Explanation) -> dict[str, Any]:
     return {
         "verdict": "unsatisfiable",
         "smallest": explanation.smallest,
+        "irreducible": explanation.irreducible,
         "conflict": [str(item) for item in explanation.conflict],
         "facts": [fact._asdict() for fact in explanation.facts],
         "suggestions": [

@@ -316,17 +316,11 @@ class GreedyRun:
         candidate = provide.candidate
         if not candidate.selectable or not candidate.tag_allowed:
             self.failed.append(candidate)
-        own = self.universe.name(candidate.name)
-        for entry in own.providers:
-            if entry.candidate is candidate:
-                self._own(own, entry)
-                break
-        for text, version in candidate.provides:
-            other = self.universe.name(text)
-            for entry in other.providers:
-                if entry.candidate is candidate and entry.version == version:
-                    self._own(other, entry)
-                    break
+        for text in dict.fromkeys([candidate.name, *(text for text, _ in candidate.provides)]):
+            owned = self.universe.name(text)
+            for entry in owned.providers:
+                if entry.candidate is candidate:
+                    self._own(owned, entry)
         if name.requirers == 0:
             for item in candidate.install_if:
                 if not self.universe.name(item.name).locked:

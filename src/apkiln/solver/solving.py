@@ -49,21 +49,28 @@ def _search(repositories: Sequence[SolverRepository], request: Request, arch: Ar
     from apkiln.solver.search import Search
 
     universe = Universe(repositories, request, arch)
-    search = Search(universe, request.world, request.step_limit)
     try:
-        found = search.run()
-        if found is None:
-            from apkiln.solver.explanation import explain
-
-            raise explain(repositories, request, arch)
+        found = Search(universe, request.world, request.step_limit).run()
     except StepLimitReached:
         raise UndecidedError(
             f"no answer within {request.step_limit} steps", reason="step-limit", hint="raise the step limit or narrow the request"
         ) from None
+    if found is None:
+        raise _contradiction(repositories, request, arch)
     owners = _owners(universe, found.chosen)
     left_out = tuple(LeftOut(candidate.record, item) for candidate, item in found.left_out)
     counted = Statistics(sum(1 for _ in universe.names), _count(universe), len(found.chosen), found.steps)
     return _solution(universe, owners, sorted_world(request.world), left_out, counted)
+
+
+def _contradiction(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> UnsatisfiableError:
+    from apkiln.solver.explanation import explain
+    from apkiln.solver.satisfiability import StepLimitReached
+
+    try:
+        return explain(repositories, request, arch)
+    except StepLimitReached:  # proven all the same
+        return UnsatisfiableError("no set of packages satisfies the request", reason="unsatisfiable")
 
 
 def _solution(
