@@ -31,6 +31,8 @@ def dot_of_conflict(explanation: Explanation, title: str) -> str:
     for item in explanation.conflict:
         lines.append(_node(str(item), str(item), "color=red"))
         lines.append(f"{_quoted(WORLD)} -> {_quoted(str(item))} [style=bold];")
+        packages = dict.fromkeys(fact.package for fact in explanation.facts if fact.package.rsplit("-", 2)[0] == item.name)
+        lines += [f"{_quoted(str(item))} -> {_quoted(package)};" for package in packages]
     for fact in explanation.facts:
         label = f"label={_quoted(fact.kind)}"
         style = "" if fact.kind == "depends" else ", color=red"
