@@ -18,17 +18,24 @@ from apkiln.solver.universe import Candidate, Name, Provide, Universe
 READY, SELECTABLE, OTHER = "A", "B", "C"
 
 
-def sorted_world(world: Iterable[Dependency]) -> list[Dependency]:
-    """By name, case-insensitive and then bytewise; items of one name keep their order (§10.2 step 1)."""
-    return sorted(world, key=lambda item: (item.name.lower(), item.name))
+def sorted_world(world: Iterable[Dependency], *, file_order: bool = False) -> list[Dependency]:
+    """By name, case-insensitive and then bytewise (§10.2 step 1).
+
+    Items of one name: in the given order with `file_order`, as apk has them; otherwise those with a tag last, then by text,
+    so that the order they were given in has no meaning.
+    """
+    if file_order:
+        return sorted(world, key=lambda item: (item.name.lower(), item.name))
+    return sorted(world, key=lambda item: (item.name.lower(), item.name, bool(item.tag), str(item)))
 
 
 class GreedyRun:
     """One pass.  After `run`, `errors` is the number of contradictions; the choices stand in `Name.chosen`."""
 
     def __init__(self, universe: Universe, world: Sequence[Dependency], named: frozenset[str]) -> None:
+        """`world` in the order of `sorted_world`."""
         self.universe = universe
-        self.world = sorted_world(world)
+        self.world = list(world)
         self.named = named
         self.failed: list[Candidate | Name] = []
         self.decisions = 0

@@ -25,7 +25,8 @@ def solve(repositories: Sequence[SolverRepository], request: Request, arch: Arch
     """
     _check_tags(repositories, request)
     universe = Universe(repositories, request, arch)
-    run = GreedyRun(universe, request.world, request.named)
+    world = sorted_world(request.world, file_order=request.strict_apk)
+    run = GreedyRun(universe, world, request.named)
     run.run()
     failed = run.errors()
     if not failed:

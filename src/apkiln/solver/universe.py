@@ -203,7 +203,7 @@ class Universe:
         for source in self._local:
             found.update((self._candidate(source.record(number)), None) for number in source.reverse_install_if(text))
         for repository, source in self._repositories:
-            found.update((self._listed(repository, source, number), None) for number in source.reverse_install_if(text))
+            found.update(dict.fromkeys(self._batch(repository, source, source.reverse_install_if(text))))
         return [candidate for candidate in found if candidate.install_if]
 
     def _look_up(self, name: Name) -> None:
@@ -211,10 +211,7 @@ class Universe:
         for source in self._local:
             candidates.update((self._candidate(source.record(number)), None) for number in source.providers(name.text))
         for repository, source in self._repositories:
-            batch = [self._listed(repository, source, number) for number in source.providers(name.text)]
-            if not self._strict and len(batch) > 1:
-                batch.sort(key=_canonical)
-            candidates.update(dict.fromkeys(batch))
+            candidates.update(dict.fromkeys(self._batch(repository, source, source.providers(name.text))))
         wish = self._wishes.get(name.text)
         for candidate in candidates:
             if candidate.name == name.text:
@@ -226,6 +223,13 @@ class Universe:
             if wish is not None:
                 candidate.wish |= wish.wish
                 candidate.inherited_wish |= wish.inherited
+
+    def _batch(self, repository: SolverRepository, source: PackageSource, numbers: Sequence[int]) -> list[Candidate]:
+        """Candidates of one repository in the order of this universe."""
+        batch = [self._listed(repository, source, number) for number in numbers]
+        if not self._strict and len(batch) > 1:
+            batch.sort(key=_canonical)
+        return batch
 
     def _listed(self, repository: SolverRepository, source: PackageSource, number: int) -> Candidate:
         candidate = self._candidate(source.record(number))
