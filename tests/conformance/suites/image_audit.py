@@ -23,7 +23,7 @@ _VIOLATIONS = 10
 
 def run_golden(folder: Path) -> Iterator[Outcome]:
     """One case a platform."""
-    golden, file = folder / "cli" / "testdata" / "golden", "cli/testdata/golden"
+    golden, file = folder.resolve() / "cli" / "testdata" / "golden", "cli/testdata/golden"
     image = BuiltImage(golden)
     for platform in image.platforms:
         answer = run_command(["image", "audit", str(golden), "--json", "--arch", _APK_ARCH.get(platform, platform)], folder, {})
