@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import PurePath, PurePosixPath
 
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.progress import Reporter, Silent
+from apkiln.core.value import value
 from apkiln.system.files import FileReader
 from apkiln.system.store import Store
 from apkiln.system.transfer import Transfer
@@ -15,7 +15,7 @@ from apkiln.system.urls import is_http, local_path
 HERE = PurePosixPath(".")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Access:
     """The objects and bounds of one run."""
 
@@ -27,7 +27,7 @@ class Access:
     offline: bool = False
     """True: what the cache recorded last is taken as current, and what is missing is listed in one error."""
     limits: Limits = DEFAULT_LIMITS
-    reporter: Reporter = field(default_factory=Silent)
+    reporter: Reporter = Silent()
     jobs: int = 2
     """Upper bound on threads."""
     directory: PurePath = HERE

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import BinaryIO
 
 from apkiln.core.errors import ApkilnError
 from apkiln.core.limits import MIB, Limits
+from apkiln.core.value import replace
 from apkiln.formats.apk.package import read_package
 from apkiln.formats.apk.records import IndexRecord
 

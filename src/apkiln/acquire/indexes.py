@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
+from apkiln.core.value import replace, value
 from apkiln.formats.apk.index_table import IndexTable
 from apkiln.formats.apk.keys import Keyring
 from apkiln.system.parallel import map_in_threads
@@ -32,7 +32,7 @@ _LOCATIONS = "index-locations"
 _ABSENT = {"not-found", "missing-file", "not-a-directory"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LoadedIndex:
     """One index that may be used."""
 

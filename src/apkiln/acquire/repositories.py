@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from enum import Enum
 
 from apkiln.core.errors import ApkilnError, FaultCollector, UsageError
 from apkiln.core.origin import Origin
 from apkiln.core.secret import Secret, redact_url
+from apkiln.core.value import replace, value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.system.urls import endpoint_of, is_http, local_path
 
@@ -29,7 +29,7 @@ class Layout(Enum):
     """The base is the index itself, the packages lie beside it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trust:
     """What may be left out for one repository."""
 
@@ -44,7 +44,7 @@ STRICT = Trust()
 UNSIGNED = Trust(allow_unsigned=True)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Repository:
     """One repository of a run."""
 

@@ -100,11 +100,11 @@ def _package_lines(contents: PackageContents, paths: bool) -> Iterator[str]:
 
 
 def _package_value(name: str, contents: PackageContents) -> dict[str, Any]:
-    from dataclasses import asdict
-
+    from apkiln.core.value import field_names
     from apkiln.formats.apk.identity import identity_text
 
-    info = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(contents.info).items()}
+    fields = [(field, getattr(contents.info, field)) for field in field_names(type(contents.info))]
+    info = {field: list(value) if isinstance(value, tuple) else value for field, value in fields}
     return {
         "file": name,
         "kind": "package",

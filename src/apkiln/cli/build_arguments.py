@@ -25,6 +25,9 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--sbom-lenient", action="store_true", help="pass over unusable bills that packages ship")
     group.add_argument("--sbom-formats", metavar="LIST", default="", help="`spdx`, `cyclonedx` (default: spdx)")
     group.add_argument("--vcs", action=argparse.BooleanOptionalAction, default=True, help="name source and revision")
+    group.add_argument(
+        "--layer-compression", choices=("gzip", "zstd"), default="gzip", help="zstd is smaller, and read by fewer programs"
+    )
     files = parser.add_argument_group("files")
     files.add_argument("--strict-origin", action="store_true", help="packages of one origin may not overwrite each other")
     files.add_argument("--no-identical", action="store_true", help="equal files of two packages are a conflict too")
@@ -35,13 +38,13 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_definition(arguments: argparse.Namespace, context: Context, reference: Reference) -> tuple[BuiltImage, Store]:
     """The image, and the store that holds its layers; remarks go to the reporter."""
-    from apkiln.formats.deflate.codec import canonical_codec
+    from apkiln.formats.deflate.codec import ZSTD_3, canonical_codec, codec_named
     from apkiln.image.bills import BillRequest, parse_formats
     from apkiln.image.building import BuildOptions, build_image
     from apkiln.rootfs.segments import SegmentWriter
     from apkiln.rootfs.tree_plan import OwnershipPolicy
 
-    codec = canonical_codec()
+    codec = codec_named(ZSTD_3.name) if arguments.layer_compression == "zstd" else canonical_codec()
     resolved = resolve_definition(arguments, context, lambda access: lambda _: SegmentWriter(access.store, codec))
     configuration = resolved.loaded.configuration
     revision = _revision(arguments, context, resolved) if arguments.vcs else ""

@@ -14,6 +14,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("image", "build", "image_build", "build an image from a definition"),
     ("image", "publish", "image_publish", "push an image to registries, tags last"),
     ("image", "load", "image_load", "load an image into podman or docker"),
+    ("image", "minirootfs", "image_minirootfs", "build the tree of an image as a tar archive"),
+    ("image", "cpio", "image_cpio", "build an initial RAM file system"),
     ("image", "packages", "image_packages", "list the packages an image would hold"),
     ("image", "lock", "image_lock", "write down the packages of an image, check or update the list"),
     ("image", "diff", "image_diff", "tell what differs between two images or locks"),
@@ -44,5 +46,7 @@ APKO_VERBS = {
     "show-packages": "packages",
     "show-config": "config",
     "dot": "graph",
+    "build-minirootfs": "minirootfs",
+    "build-cpio": "cpio",
 }
 """Verbs of apko's own command line that `apkiln apko …` accepts, with the `image` verb that serves them."""

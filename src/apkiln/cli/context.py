@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TextIO
 
 from apkiln.cli.output import Output
 from apkiln.cli.settings import Settings
 from apkiln.core.progress import Reporter
+from apkiln.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Context:
     """Handed to `run(arguments, context)` of every command module."""
 

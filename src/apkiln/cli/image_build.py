@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING, Any
 from apkiln.cli.build_arguments import add_build_arguments, build_definition
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from apkiln.cli.context import Context
     from apkiln.image.building import BuiltArchitecture, BuiltImage
     from apkiln.image.documents import BuiltLayer
-    from apkiln.image.output import OutputTarget
+    from apkiln.image.exports.file_systems import Toolbox
+    from apkiln.image.output import OutputKind, OutputTarget
     from apkiln.rootfs.segments import Segment
 
 NAME = "image build"
 HELP = """Build an image from a definition.
 
 OUT names a directory, which gets an OCI layout and must be empty or absent, or a file that ends in `.tar`, which becomes
-a docker archive.  Nothing appears under that name before the whole image is there.  The same definition, repositories
+a docker archive.  `--output` names other forms: `rootfs` is the tree as a tar archive, `cpio` an initial RAM file system, both
+compressed when the name ends in `.gz` or `.zst`; `erofs` and `squashfs` are file systems, made by erofs-utils and
+squashfs-tools, and also take `compression=NAME`.  Nothing appears under that name before the whole image is there.  The same definition, repositories
 and cache or no cache give the same bytes on every machine.  SOURCE_DATE_EPOCH dates what the builder writes."""
 EPILOG = """examples:
   apkiln image build image.yaml example.com/app:1.0 out/
   apkiln image build image.yaml app:latest app.tar --arch x86_64
   apkiln image build image.yaml app:latest --output type=oci-archive,dest=app.oci.tar
+  apkiln image build image.yaml app:latest --output type=squashfs,dest=app.squashfs --arch x86_64
   apkiln image build image.yaml app:latest out/ --offline --json
 """
 
@@ -35,20 +37,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tag", metavar="TAG", help="reference that the image gets, such as `example.com/app:1.0`")
     parser.add_argument("out", metavar="OUT", nargs="?", help="directory, or file ending in `.tar`")
     group = parser.add_argument_group("output")
-    group.add_argument("--output", metavar="type=KIND,dest=PATH", help="`oci-dir`, `oci-archive`, `docker` or `rootfs`")
+    group.add_argument("--output", metavar="type=KIND,dest=PATH", help="`oci-dir`, `oci-archive`, `docker`, `rootfs`, `cpio`, `erofs`, `squashfs`")
     group.add_argument("--no-arch-suffix", action="store_true", help="docker archives of several architectures: one tag")
     group.add_argument("--sbom-path", metavar="DIR", help="where bills of materials go (default: beside the image)")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
+    from apkiln.core.errors import UsageError
+    from apkiln.image.output import default_output, parse_output
+
+    if bool(arguments.out) == bool(arguments.output):
+        raise UsageError("give either OUT or `--output`", reason="bad-arguments")
+    target = parse_output(arguments.output) if arguments.output else default_output(arguments.out)
+    return build_to(target, arguments, context)
+
+
+def build_to(target: OutputTarget, arguments: argparse.Namespace, context: Context) -> int:
+    """Build the definition, publish the image as `target`, and report; the exit code."""
     from pathlib import Path
 
     from apkiln.formats.oci.reference import parse_reference
-    from apkiln.image.output import Publication, write_image
+    from apkiln.image.output import Publication, check_target, write_image
     from apkiln.system.files import DiskFiles
 
     reference = parse_reference(arguments.tag)
-    target, place = _target(arguments, context)
+    place = Path(context.settings.working_directory, target.path)
+    tools = _tools(target.kind, context)
+    check_target(DiskFiles(), target, place, tools)
     built, store = build_definition(arguments, context, reference)
     bills_place = Path(context.settings.working_directory, arguments.sbom_path) if arguments.sbom_path else None
     write_image(
@@ -56,25 +71,21 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         store,
         built,
         Publication(target, place, reference, bills_place, suffix=not arguments.no_arch_suffix),
+        tools,
     )
     _report(built, target, arguments, context)
     return 0
 
 
-def _target(arguments: argparse.Namespace, context: Context) -> tuple[OutputTarget, Path]:
-    """Where the image goes; refused before any work when it cannot go there."""
-    from pathlib import Path
+def _tools(kind: OutputKind, context: Context) -> Toolbox | None:
+    from apkiln.image.output import FILE_SYSTEMS
 
-    from apkiln.core.errors import UsageError
-    from apkiln.image.output import check_target, default_output, parse_output
-    from apkiln.system.files import DiskFiles
+    if kind not in FILE_SYSTEMS:
+        return None
+    from apkiln.image.exports.file_systems import Toolbox
+    from apkiln.system.process import SystemRunner
 
-    if bool(arguments.out) == bool(arguments.output):
-        raise UsageError("give either OUT or `--output`", reason="bad-arguments")
-    target = parse_output(arguments.output) if arguments.output else default_output(arguments.out)
-    place = Path(context.settings.working_directory, target.path)
-    check_target(DiskFiles(), target, place)
-    return target, place
+    return Toolbox(SystemRunner(), context.settings.environment.get("PATH", ""))
 
 
 def _report(built: BuiltImage, target: OutputTarget, arguments: argparse.Namespace, context: Context) -> None:

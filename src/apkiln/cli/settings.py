@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settings:
     """Everything ambient, made explicit."""
 

@@ -21,7 +21,6 @@ AssertionError, not one of these.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from apkiln.core.origin import Origin
 
@@ -126,11 +125,13 @@ class FaultGroup(ApkilnError):
         return "\n".join(str(fault) for fault in self.faults)
 
 
-@dataclass(slots=True)
 class FaultCollector:
     """Gathers faults while a document is read on, so that one run reports all of them."""
 
-    faults: list[ApkilnError]
+    __slots__ = ("faults",)
+
+    def __init__(self, faults: list[ApkilnError]) -> None:
+        self.faults = faults
 
     @classmethod
     def empty(cls) -> FaultCollector:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from apkiln.core.value import value
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """Byte and count limits; a reader that meets one refuses the input and names the limit."""
 

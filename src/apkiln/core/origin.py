@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from apkiln.core.value import replace, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Origin:
     """The place an error or a value comes from.  Every field may be absent; the text form shows those that are known."""
 

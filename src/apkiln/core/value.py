@@ -46,13 +46,13 @@ def value(cls: type[V]) -> type[V]:
 
 
 def field_names(cls: type) -> tuple[str, ...]:
-    """Names of the fields of a class made by `value`, in order."""
+    """Names of the fields of a class made by `value`, or of a NamedTuple, in order."""
     names: tuple[str, ...] = cls.__match_args__  # type: ignore[attr-defined]
     return names
 
 
 def replace(item: V, **changes: Any) -> V:
-    """A copy of a value with some fields changed.  Raises TypeError on unknown names."""
+    """A copy of a value (also a NamedTuple) with some fields changed.  Raises TypeError on unknown names."""
     kept = {name: getattr(item, name) for name in field_names(type(item))}
     return type(item)(**(kept | changes))
 

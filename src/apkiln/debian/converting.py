@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from apkiln.core.errors import FaultCollector, InputError, UnavailableError, Ver
 from apkiln.core.limits import Limits
 from apkiln.core.origin import Origin
 from apkiln.core.progress import Reporter
+from apkiln.core.value import replace
 from apkiln.debian import layout
 from apkiln.debian.binaries import BinaryPackage
 from apkiln.debian.conversion import (

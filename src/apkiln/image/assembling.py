@@ -20,6 +20,7 @@ from apkiln.formats.deflate import member
 from apkiln.formats.deflate.checksum import combine
 from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.deflate.deflater import Deflater
+from apkiln.formats.oci import media_types
 from apkiln.image.layers import LayerPart, LayerRecipe
 from apkiln.rootfs.side_data import SegmentData, decode_data, encode_data
 from apkiln.system.store import Store, damaged
@@ -37,11 +38,12 @@ class LayerDigests(NamedTuple):
     """What a manifest and a configuration say of a layer."""
 
     digest: Digest
-    """SHA-256 of the gzip member."""
+    """SHA-256 of the compressed file."""
     diff_id: Digest
     """SHA-256 of the tar."""
     size: int
-    """Bytes of the gzip member."""
+    """Bytes of the compressed file."""
+    media_type: str = media_types.LAYER_GZIP
 
 
 class StoredLayer(NamedTuple):
@@ -79,7 +81,7 @@ def measure_layer(store: Store, recipe: LayerRecipe) -> StoredLayer:
     stored = store.get(_LAYERS, key)
     if stored is not None:
         digest, diff_id, size = json.loads(stored)
-        return StoredLayer(recipe, LayerDigests(Digest.parse(digest), Digest.parse(diff_id), size))
+        return StoredLayer(recipe, LayerDigests(Digest.parse(digest), Digest.parse(diff_id), size, recipe.form.media_type))
     digests = _measure(store, recipe)
     row = json.dumps([str(digests.digest), str(digests.diff_id), digests.size])
     store.put(_LAYERS, key, row.encode())
@@ -87,7 +89,7 @@ def measure_layer(store: Store, recipe: LayerRecipe) -> StoredLayer:
 
 
 def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes], object]) -> None:
-    """Stream the gzip member out and compare it with the layer's digest.
+    """Stream the compressed file out and compare it with the layer's digest.
 
     The caller must discard what was written when this raises VerificationError (`cache-entry-damaged`).
     """
@@ -103,14 +105,17 @@ def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes], objec
 
 
 def member_chunks(store: Store, recipe: LayerRecipe) -> Iterator[bytes]:
-    """The gzip member in chunks of at most 1 MiB."""
-    yield member.HEADER
+    """The compressed file in chunks of at most 1 MiB."""
+    framed = recipe.form.is_framed
+    if framed:
+        yield member.HEADER
     crc = length = 0
     for part in recipe.parts:
         yield from _blob(store, part.data.slice, part)
         crc = combine(crc, part.data.crc, part.data.raw_size)
         length += part.data.raw_size
-    yield member.trailer(crc, length)
+    if framed:
+        yield member.trailer(crc, length)
 
 
 def tar_chunks(store: Store, recipe: LayerRecipe) -> Iterator[bytes]:
@@ -139,7 +144,7 @@ def _measure(store: Store, recipe: LayerRecipe) -> LayerDigests:
     with ThreadPoolExecutor(1) as beside:
         diff_id = beside.submit(_tar_digest, store, recipe)
         digest, size = _member_digest(store, recipe)
-        return LayerDigests(digest, diff_id.result(), size)
+        return LayerDigests(digest, diff_id.result(), size, recipe.form.media_type)
 
 
 def _tar_digest(store: Store, recipe: LayerRecipe) -> Digest:
@@ -157,8 +162,10 @@ def _tar_digest(store: Store, recipe: LayerRecipe) -> Digest:
 
 
 def _member_digest(store: Store, recipe: LayerRecipe) -> tuple[Digest, int]:
-    whole = hashlib.sha256(member.HEADER)
-    size, crc, length = len(member.HEADER), 0, 0
+    framed = recipe.form.is_framed
+    begin = member.HEADER if framed else b""
+    whole = hashlib.sha256(begin)
+    size, crc, length = len(begin), 0, 0
     for part in recipe.parts:
         own = hashlib.sha256()
         for chunk in _blob(store, part.data.slice, part):
@@ -169,7 +176,7 @@ def _member_digest(store: Store, recipe: LayerRecipe) -> tuple[Digest, int]:
             raise damaged(store, part.data.slice, Origin(package=part.name, member="compressed"))
         crc = combine(crc, part.data.crc, part.data.raw_size)
         length += part.data.raw_size
-    end = member.trailer(crc, length)
+    end = member.trailer(crc, length) if framed else b""
     whole.update(end)
     return Digest.sha256(whole.digest()), size + len(end)
 

@@ -135,7 +135,7 @@ class Bills:
             self._request.name,
             manifest,
             self._plan.arch,
-            tuple(LayerFacts(layer.digest, layer.diff_id) for layer in layers),
+            tuple(LayerFacts(layer.digest, layer.diff_id, layer.media_type) for layer in layers),
             tuple(self._installed(draft, position, layer) for position, layer in enumerate(places)),
             self._added(draft, len(layers) - 1),
             read_system(draft),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.packages import AcquiredPackage, acquire_packages, open_package
 from apkiln.core.arch import Arch
+from apkiln.core.value import value
 from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Descriptor, Index, Platform, describe, encode_configuration, encode_index
@@ -32,7 +32,7 @@ from apkiln.image.local_files import read_local_files
 from apkiln.image.planned_tree import PlannedTree
 from apkiln.image.resolving import Resolution, ResolvedArchitecture
 from apkiln.rootfs.ownership import plan_tree
-from apkiln.rootfs.segments import Segment, SegmentWriter, load_segment, read_content
+from apkiln.rootfs.segments import Segment, SegmentWriter, load_segment, open_content, read_content
 from apkiln.rootfs.tree_plan import OwnershipPolicy
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ HERE = PurePosixPath(".")
 UNNAMED = BillRequest("image", SbomSettings())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BuildOptions:
     """What decides about the image beside the definition and the plan."""
 
@@ -71,9 +71,11 @@ class BuiltArchitecture(NamedTuple):
     tree: CompletedTree
     bill: BuiltBill
     notices: tuple[str, ...]
+    planned: PlannedTree
+    """The packages' part of `tree`, for reading contents."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BuiltImage:
     """The whole image."""
 
@@ -81,6 +83,8 @@ class BuiltImage:
     index: Index
     bills: tuple[tuple[str, bytes], ...]
     """Bills of materials beside the image: file name and content."""
+    epoch: int = 0
+    """Unix seconds that date the whole."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -105,7 +109,7 @@ def build_image(configuration: ImageConfiguration, resolution: Resolution, optio
     bills = [item.bill for item in built]
     digest = describe(media_types.INDEX, encode_index(index)).digest
     whole = index_bills(access.store, options.bills, digest, bills, options.sbom_formats, epoch)
-    return BuiltImage(built, index, (*(file for bill in bills for file in bill.files), *whole))
+    return BuiltImage(built, index, (*(file for bill in bills for file in bill.files), *whole), epoch)
 
 
 def _build(
@@ -120,7 +124,11 @@ def _build(
         segments = _segments(resolved, resolution, options.codec, access, threads)
         tree_plan = plan_tree([segment.files for segment in segments], options.ownership)
         scripts = script_notices(tree_plan, configuration.scripts)
-        tree = PlannedTree(tree_plan, lambda position, path: read_content(access.store, segments[position], path))
+        tree = PlannedTree(
+            tree_plan,
+            lambda position, path: read_content(access.store, segments[position], path),
+            lambda position, path: open_content(access.store, segments[position], path),
+        )
         bills = Bills(access.store, plan, tree, options.bills)
         completed = _complete(configuration, resolved, resolution, options, access, tree, segments, bills)
         groups = group_packages([segment.files for segment in segments], configuration.layering)
@@ -129,7 +137,7 @@ def _build(
     digests = [item.layer.digests for item in layers]
     bill = bills.beside(completed.draft, image.descriptor.digest, digests, places_of(groups, len(segments)), options.sbom_formats)
     notices = (*map(str, tree_plan.notices), *group_notices(groups), *scripts, *completed.notices, *bills.notices)
-    return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, notices)
+    return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, notices, tree)
 
 
 class _Threads:
@@ -211,5 +219,6 @@ def _image(
     configuration: ImageConfiguration, arch: Arch, layers: Sequence[BuiltLayer], epoch: int, user: str, vcs_url: str
 ) -> Image:
     document = encode_configuration(image_configuration(configuration, arch, layers, epoch, user, vcs_url))
-    descriptors = [Descriptor(media_types.LAYER_GZIP, item.layer.digests.digest, item.layer.digests.size) for item in layers]
+    measured = [item.layer.digests for item in layers]
+    descriptors = [Descriptor(digests.media_type, digests.digest, digests.size) for digests in measured]
     return assemble(document, descriptors, Platform.of(arch), image_annotations(configuration, epoch, vcs_url))

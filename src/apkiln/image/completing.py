@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from apkiln.core.arch import Arch
+from apkiln.core.value import value
 from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.generated.accounts import PASSWD, accounts, homes, numeric_user
 from apkiln.image.generated.apk_database import apk_database
@@ -34,7 +34,7 @@ WriteSbom = Callable[[Draft], None]
 """Runs the rule `image-sbom`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CompletionInputs:
     """What the rules need beside the packages."""
 
@@ -47,7 +47,7 @@ class CompletionInputs:
     allow_missing_bundle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CompletedTree:
     """The tree of the image and what is said about it."""
 

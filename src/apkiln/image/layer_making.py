@@ -27,7 +27,7 @@ from apkiln.image.layers import (
 from apkiln.image.planned_tree import PlannedTree
 from apkiln.rootfs.database import partial_database
 from apkiln.rootfs.normalise import layer_header
-from apkiln.rootfs.segments import Segment, open_content, variant
+from apkiln.rootfs.segments import Segment, variant
 from apkiln.rootfs.tree import without
 from apkiln.system.store import Store
 
@@ -95,7 +95,6 @@ class LayerMaker:
     def _chunks(self, parts: Iterable[GeneratedPart]) -> Iterator[bytes]:
         for part in parts:
             if isinstance(part, KeptContent):
-                item = self._tree.content_entry(part.path)
-                yield from open_content(self._store, self._segments[self._tree.position(part.path)], item.entry.path)
+                yield from self._tree.chunks(part.path)
             else:
                 yield part

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from apkiln.core import canonical_json
+from apkiln.core.value import value
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft, Node
+from apkiln.image.layer_forms import LayerForm, form_of
 from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.normalise import layer_header
 from apkiln.rootfs.side_data import SegmentData
@@ -31,7 +32,7 @@ class LayerPart(NamedTuple):
     data: SegmentData
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LayerRecipe:
     """A layer as the concatenation of its parts, raw and compressed alike."""
 
@@ -40,6 +41,11 @@ class LayerRecipe:
     @property
     def raw_size(self) -> int:
         return sum(part.data.raw_size for part in self.parts)
+
+    @property
+    def form(self) -> LayerForm:
+        """How the parts' compressed bytes make a file; a layer has at least one part, and all are made alike."""
+        return form_of(self.parts[0].data.codec)
 
     def key(self) -> str:
         """Key of the layer's digests: the parts' raw digests in order, and how they are compressed."""

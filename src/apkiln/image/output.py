@@ -1,9 +1,8 @@
-"""Where a built image goes: a directory, an archive, or a plain root file system, each published whole or not at all
-(spec image.md §14)."""
+"""Where a built image goes: a directory, an archive, or its tree as one file, each published whole or not at all
+(spec image.md §13, §14)."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from enum import Enum
@@ -17,12 +16,13 @@ from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.oci.layout import File, docker_files, oci_files
 from apkiln.formats.oci.reference import Reference
-from apkiln.image.assembling import StoredLayer, find_damage, tar_chunks, write_layer
+from apkiln.image.assembling import StoredLayer, write_layer
 from apkiln.system.files import FileReader, Files, OutputTree, exists_already
 from apkiln.system.store import Store
 
 if TYPE_CHECKING:
     from apkiln.image.building import BuiltImage
+    from apkiln.image.exports.file_systems import FileSystem, Toolbox
 
 
 class OutputKind(Enum):
@@ -32,6 +32,9 @@ class OutputKind(Enum):
     OCI_ARCHIVE = "oci-archive"
     DOCKER = "docker"
     ROOT_FILE_SYSTEM = "rootfs"
+    CPIO = "cpio"
+    EROFS = "erofs"
+    SQUASHFS = "squashfs"
 
 
 class OutputTarget(NamedTuple):
@@ -40,17 +43,24 @@ class OutputTarget(NamedTuple):
     kind: OutputKind
     path: str
     """As the user wrote it."""
+    compression: str = ""
+    """Of a file system; empty = the usual one of its kind."""
+
+
+FILE_SYSTEMS = frozenset({OutputKind.EROFS, OutputKind.SQUASHFS})
+"""Made by programs of others."""
 
 
 def parse_output(text: str) -> OutputTarget:
-    """`type=KIND,dest=PATH`.  Raises UsageError (`bad-output`)."""
+    """`type=KIND,dest=PATH`, for file systems also `compression=NAME`.  Raises UsageError (`bad-output`)."""
     fields = dict(part.partition("=")[::2] for part in text.split(","))
     known = {kind.value: kind for kind in OutputKind}
     kind = known.get(fields.get("type", ""))
-    if kind is None or not fields.get("dest") or fields.keys() - {"type", "dest"}:
+    allowed = {"type", "dest", "compression"} if kind in FILE_SYSTEMS else {"type", "dest"}
+    if kind is None or not fields.get("dest") or fields.keys() - allowed:
         hint = "write `type=KIND,dest=PATH` with one of " + ", ".join(f"`{name}`" for name in known)
         raise UsageError(f"`{text}` is no output", reason="bad-output", hint=hint)
-    return OutputTarget(kind, fields["dest"])
+    return OutputTarget(kind, fields["dest"], fields.get("compression", ""))
 
 
 def default_output(path: str) -> OutputTarget:
@@ -58,11 +68,17 @@ def default_output(path: str) -> OutputTarget:
     return OutputTarget(OutputKind.DOCKER if path.endswith(".tar") else OutputKind.OCI_DIRECTORY, path)
 
 
-def check_target(files: FileReader, target: OutputTarget, place: PurePath) -> None:
-    """Refuse early what publishing would refuse at the end.
+def check_target(files: FileReader, target: OutputTarget, place: PurePath, tools: Toolbox | None = None) -> None:
+    """Refuse early what publishing would refuse at the end.  `tools`: how the programs of file systems are run.
 
-    Raises ConflictError (`output-exists`) and UnavailableError (`missing-directory`).
+    Raises ConflictError (`output-exists`), UnavailableError (`missing-directory`), and for file systems UsageError
+    (`bad-output`) and EnvironmentFault (`missing-program`, `program-too-old`).
     """
+    if target.kind in FILE_SYSTEMS:
+        from apkiln.image.exports.file_systems import check_program, choose_compression
+
+        choose_compression(_file_system(target.kind), target.compression)
+        check_program(_file_system(target.kind), _required(tools))
     status = files.status(place)
     empty = target.kind is OutputKind.OCI_DIRECTORY and status is not None and status.is_directory and not files.list(place)
     if status is not None and not empty:
@@ -86,11 +102,13 @@ class Publication(NamedTuple):
     """Docker archives of several architectures: tags end in the architecture."""
 
 
-def write_image(files: Files, store: Store, built: BuiltImage, publication: Publication) -> None:
+def write_image(
+    files: Files, store: Store, built: BuiltImage, publication: Publication, tools: Toolbox | None = None
+) -> None:
     """Publish a built image in the form that was asked for; its name appears last, after its bills of materials.
 
     Raises ConflictError (`output-exists`), UsageError (`one-architecture`: a root file system is of one), VerificationError
-    (`cache-entry-damaged`); in each case no image is there.
+    (`cache-entry-damaged`), and what programs of file systems raise; in each case no image is there.
     """
     target, place, reference = publication.target, publication.place, publication.reference
     inside = target.kind is OutputKind.OCI_DIRECTORY and publication.bills is None
@@ -106,16 +124,36 @@ def write_image(files: Files, store: Store, built: BuiltImage, publication: Publ
     elif target.kind is OutputKind.DOCKER:
         write_archive(files, place, docker_files(built.images, reference, suffix=publication.suffix), blobs)
     else:
-        write_root_file_system(files, place, store, single_layer(built))
+        _write_tree(files, store, built, target, place, tools)
 
 
-def single_layer(built: BuiltImage) -> StoredLayer:
-    """The one layer of an image of one architecture.  Raises UsageError (`one-architecture`)."""
-    layers = tuple(built.layers())
-    if len(layers) != 1:
-        hint = "choose one with `--arch`"
-        raise UsageError("a root file system is of one architecture", reason="one-architecture", hint=hint)
-    return layers[0]
+def _write_tree(
+    files: Files, store: Store, built: BuiltImage, target: OutputTarget, place: PurePath, tools: Toolbox | None
+) -> None:
+    from apkiln.image.exports import writing
+
+    if target.kind is OutputKind.ROOT_FILE_SYSTEM:
+        writing.write_tar(files, place, store, writing.only_architecture(built))
+    elif target.kind is OutputKind.CPIO:
+        writing.write_cpio(files, place, writing.only_architecture(built))
+    else:
+        from apkiln.image.exports.file_systems import choose_compression
+
+        system = _file_system(target.kind)
+        compression = choose_compression(system, target.compression)
+        only = writing.only_architecture(built)
+        writing.write_file_system(files, place, only, system, compression, built.epoch, _required(tools))
+
+
+def _file_system(kind: OutputKind) -> FileSystem:
+    from apkiln.image.exports.file_systems import EROFS, SQUASHFS
+
+    return EROFS if kind is OutputKind.EROFS else SQUASHFS
+
+
+def _required(tools: Toolbox | None) -> Toolbox:
+    assert tools is not None, "file systems need programs"
+    return tools
 
 
 class Blobs:
@@ -146,21 +184,6 @@ def write_archive(files: Files, path: PurePath, listed: Iterable[File], blobs: B
             _write_content(stream, file, blobs)
             stream.write(tar_writer.padding(file.size))
         stream.write(tar_writer.END_OF_ARCHIVE)
-
-
-def write_root_file_system(files: Files, path: PurePath, store: Store, layer: StoredLayer) -> None:
-    """The tree of a single-layer image as a tar archive: plain, or gzip when the name ends in `.gz` or `.tgz`."""
-    compressed = path.name.endswith((".gz", ".tgz"))
-    with files.create(path) as stream:
-        if compressed:
-            write_layer(store, layer, stream.write)
-            return
-        state = hashlib.sha256()
-        for chunk in tar_chunks(store, layer.recipe):
-            state.update(chunk)
-            stream.write(chunk)
-        if Digest.sha256(state.digest()) != layer.digests.diff_id:
-            raise find_damage(store, layer.recipe)
 
 
 def write_files(files: Files, directory: PurePath, contents: Mapping[str, bytes]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from apkiln.core import canonical_json
@@ -15,6 +14,7 @@ from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UsageError
 from apkiln.core.secret import redact_url
+from apkiln.core.value import value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.solver.solution import SelectedPackage, Solution
 
@@ -43,7 +43,7 @@ class PlannedPackage(NamedTuple):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ArchitecturePlan:
     """One image of the index."""
 
@@ -60,7 +60,7 @@ class ArchitecturePlan:
         return {"arch": self.arch.apk, "epoch": self.epoch, "world": list(self.world), "packages": packages}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImagePlan:
     """All architectures of one image, sorted by OCI name."""
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from apkiln.image.generated.draft import Peek
 from apkiln.rootfs.tree import ContentReader, PackagesTree
 from apkiln.rootfs.tree_plan import TreePlan
 
 
+ContentStream = Callable[[int, str], Iterator[bytes]]
+"""As `ContentReader`, in chunks; what they are is known to be right when the last one was taken without an error."""
+
+
 class PlannedTree(PackagesTree):
     """A `generated.draft.PackageTree`.  `peek` never decodes the file list of a package."""
 
-    def __init__(self, plan: TreePlan, read: ContentReader) -> None:
+    def __init__(self, plan: TreePlan, read: ContentReader, stream: ContentStream | None = None) -> None:
         super().__init__(plan, read)
+        self._stream = stream or (lambda position, path: iter((read(position, path),)))
         self.plan = plan
         """The plan without what rules take over."""
         self._symlinks = dict(self._owned_symlinks())
@@ -23,6 +28,10 @@ class PlannedTree(PackagesTree):
         if path in self._directories:
             return Peek(True)
         return Peek(False, self._symlinks.get(path, "")) if path in self._owners else None
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """As `read`, in chunks: content too large for memory."""
+        return self._stream(self._owners[path], self.content_entry(path).entry.path)
 
     def _owned_symlinks(self) -> Iterator[tuple[str, str]]:
         for position, package in enumerate(self._plan.packages):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from apkiln.acquire.access import Access
@@ -14,6 +13,7 @@ from apkiln.acquire.packages import SelectedPackage
 from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.value import value
 from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.keys import Keyring
 from apkiln.image.configuration.model import ImageConfiguration
@@ -26,7 +26,7 @@ ANY_DRIFT = "allow"
 """Among the names that may drift: all of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ResolveOptions:
     """What decides about packages beside the definition."""
 
@@ -48,7 +48,7 @@ class ResolvedArchitecture(NamedTuple):
     """In install order, as the plan."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Resolution:
     """A plan and where its packages come from."""
 
@@ -62,7 +62,7 @@ class Resolution:
     """Names whose versions differ between architectures, as the request allows."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sources:
     """Where the packages of a definition may come from."""
 

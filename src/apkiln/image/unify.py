@@ -9,12 +9,12 @@ the name alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cmp_to_key
 from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UndecidedError, UnsatisfiableError
+from apkiln.core.value import replace, value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.version import compare
 from apkiln.solver.request import Request, SolverRepository
@@ -30,7 +30,7 @@ _TRIES = 12
 Versions = frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem:
     """What one architecture is asked for."""
 
@@ -57,7 +57,7 @@ class HeldBack(NamedTuple):
         return f"{self.name} stays at {self.version}: {_listed(self.lagging)} lags behind {self.newer} of {_listed(self.ahead)}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unified:
     """A solution for each architecture."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from apkiln.core import canonical_json
@@ -19,6 +18,7 @@ from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.origin import Origin
+from apkiln.core.value import value
 from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.apk.policy import STRICT, PackagePolicy
 from apkiln.formats.apk.records import IndexRecord
@@ -39,7 +39,7 @@ _HEADS, _ENTRIES, _VARIANTS = "segments", "segment-entries", "segment-variants"
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Segment:
     """A stored segment: the package's paths and where its bytes are."""
 

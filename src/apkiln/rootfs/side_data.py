@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from struct import Struct
 from typing import Any, NamedTuple
 
 from apkiln.core.digest import Digest
+from apkiln.core.value import field_names
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs.directory import Directory
@@ -68,7 +68,7 @@ class HeadRow(NamedTuple):
 _DIRECTORY = Struct("<HIIq")
 _ENTRY = Struct("<cHHIIqQQQII20s32s")
 _LENGTHS = Struct("<IIIIIII")
-_INFO_FIELDS = tuple(field.name for field in fields(PackageInfo))
+_INFO_FIELDS = field_names(PackageInfo)
 _TYPES = {kind.value.encode(): kind for kind in EntryType}
 
 

@@ -7,8 +7,8 @@ they take over comes back as paths that `without` removes from the packages' seg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
+from apkiln.core.value import replace
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs.tree_plan import PlannedDirectory, TreePlan
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from apkiln.core.value import value
 from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.package_files import PackageFiles
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OwnershipPolicy:
     """What the caller allows."""
 
@@ -76,7 +76,7 @@ class PlannedDirectory(NamedTuple):
     """Positions of all packages that ship it, ascending."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TreePlan:
     """The tree that packages make together.  Every path has exactly one owner."""
 

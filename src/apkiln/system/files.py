@@ -68,6 +68,10 @@ class FileWriter(Protocol):
         ConflictError `output-exists` when the name is taken (at the beginning or by then), unless `replace`.
         """
 
+    def produced(self, path: PurePath) -> AbstractContextManager[PurePath]:
+        """A free name where a program may write a file; what is there when the context is left without an error appears under
+        `path`, otherwise nothing does.  ConflictError `output-exists`."""
+
     def tree(self, path: PurePath, *, replace_empty: bool = False) -> AbstractContextManager[OutputTree]:
         """A directory that appears complete, or never; ConflictError `output-exists` when the name is taken.
 
@@ -144,6 +148,25 @@ class DiskFiles:
                 self._sync_directory(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def produced(self, path: PurePath) -> Iterator[PurePath]:
+        target = Path(path)
+        _refuse_existing(target, replace=False)
+        self._sweep(target.parent)
+        with faults_named(target, "create"):
+            descriptor, directory = _new_directory(target)
+        try:
+            content = directory / "content"
+            yield content
+            with faults_named(target, "write"):
+                if self._durable:
+                    _sync_file(content)
+                _publish_file(content, target, replace=False)
+                self._sync_directory(target.parent)
+        finally:
+            os.close(descriptor)
+            shutil.rmtree(directory, ignore_errors=True)
 
     @contextmanager
     def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[DiskTree]:
@@ -308,6 +331,14 @@ def _publish_file(temporary: Path, target: Path, replace: bool) -> None:
     except _LINKS_NOT_SUPPORTED_IS_FINE:
         _refuse_existing(target, replace=False)
         os.rename(temporary, target)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -68,6 +68,16 @@ class MemoryFiles:
         self._files[key] = (stream.getvalue(), mode)
 
     @contextmanager
+    def produced(self, path: PurePath) -> Iterator[PurePath]:
+        key = PurePosixPath(path)
+        self._check_free(key, replace=False)
+        name = key.with_name(f".{key.name}.produced")
+        yield name
+        self._check_free(key, replace=False)
+        self._files[key] = (self._content(name), 0o644)
+        del self._files[name]
+
+    @contextmanager
     def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[MemoryTree]:
         key = PurePosixPath(path)
         self._check_tree_free(key, replace_empty)
@@ -175,6 +185,12 @@ class InterruptedFiles:
     def create(self, path: PurePath, mode: int = 0o644, *, replace: bool = False) -> Iterator[BinaryIO]:
         with self._inner.create(path, mode, replace=replace) as stream:
             yield _CountedStream(stream, self.advance)
+            self.advance()
+
+    @contextmanager
+    def produced(self, path: PurePath) -> Iterator[PurePath]:
+        with self._inner.produced(path) as name:
+            yield name
             self.advance()
 
     @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
@@ -13,6 +12,7 @@ from apkiln.acquire.access import Access
 from apkiln.acquire.indexes import LoadedIndex, load_indexes
 from apkiln.acquire.repositories import UNSIGNED, parse_repositories
 from apkiln.core.errors import ApkilnError
+from apkiln.core.value import replace
 from apkiln.formats.apk.index import index_text, read_index
 from apkiln.formats.apk.index_text import format_record
 from apkiln.formats.apk.keys import Keyring

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.keyring import KeySource, fingerprint, key_name, load_keyring
 from apkiln.core.errors import ApkilnError, FaultGroup
+from apkiln.core.value import replace
 from apkiln.formats.apk.keys import Keyring
 from apkiln.system.memory_files import MemoryFiles
 from apkiln.system.memory_server import MemoryServer, memory_transfer

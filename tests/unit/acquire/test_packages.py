@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from tests.sample_packages import SamplePackage, keyring_of, sample_package, sample_signer
@@ -20,6 +19,7 @@ from apkiln.acquire.packages import (
 from apkiln.acquire.repositories import parse_repositories
 from apkiln.core.errors import ApkilnError, EnvironmentFault, UnavailableError
 from apkiln.core.limits import DEFAULT_LIMITS
+from apkiln.core.value import replace
 from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.apk.policy import UNTRUSTED
 from apkiln.formats.archive.entry import Entry

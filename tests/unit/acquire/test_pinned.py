@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from apkiln.acquire.packages import AcquiredPackage, SelectedPackage, acquire_pa
 from apkiln.acquire.pinned import Pin, acquire_pinned
 from apkiln.acquire.repositories import parse_repositories
 from apkiln.core.errors import ApkilnError
+from apkiln.core.value import replace
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.system.memory_files import MemoryFiles
 from apkiln.system.memory_server import MemoryServer, memory_transfer

@@ -7,7 +7,6 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from tests.crafted_packages import gz
 
 from apkiln.core.errors import ApkilnError
 from apkiln.core.limits import DEFAULT_LIMITS, MIB
+from apkiln.core.value import replace
 from apkiln.formats.gzip import CHUNK, Engine, GzipMembers, IsalEngine, Member, ZlibEngine, inflate
 
 ENGINES: tuple[Callable[[], Engine], ...] = (ZlibEngine, IsalEngine)

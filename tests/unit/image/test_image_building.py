@@ -175,7 +175,7 @@ def test_documents_name_what_was_built() -> None:
 def test_the_bill_inside_names_no_layer_and_all_packages() -> None:
     draft = amd64_builder().build().architectures[0].tree.draft
     bill = json.loads(draft.read("var/lib/db/sbom/apkiln-image.spdx.json"))
-    assert {item["name"] for item in bill["packages"]} == {"example.com/app", "sample", "base", "tool", "library"}
+    assert {item["name"] for item in bill["packages"]} == {"image", "sample", "base", "tool", "library"}
     assert not any("ImageLayer" in item["SPDXID"] for item in bill["packages"])
     (subject,) = bill["documentDescribes"]
     contained = {row["relatedSpdxElement"] for row in bill["relationships"] if row["spdxElementId"] == subject}

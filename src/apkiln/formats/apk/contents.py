@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from apkiln.core.value import value
 from apkiln.formats.archive.entry import ContentEntry
 from apkiln.formats.archive.tar_rules import Report
 
 
-@dataclass(frozen=True, slots=True)
-class PackageInfo:
+class PackageInfo(NamedTuple):
     """`.PKGINFO` (spec apk.md §2.3)."""
 
     name: str
@@ -43,7 +43,7 @@ class PackageInfo:
         return f"{self.name}-{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PackageContents:
     """A package after a complete verified read."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import KIB
 from apkiln.core.origin import Origin
+from apkiln.core.value import value
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -31,7 +31,7 @@ def is_key_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and len(name.encode("utf-8", "surrogateescape")) <= 240
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PublicKey:
     """A trusted key.  Make it with `parse_public_key`."""
 
@@ -53,7 +53,7 @@ class PublicKey:
         return load_pem_public_key(self.pem)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Keyring:
     """Trusted keys; names are unique."""
 

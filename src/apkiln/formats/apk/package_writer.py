@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from apkiln.core.errors import FaultCollector, FormatError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, MIB
 from apkiln.core.origin import Origin
+from apkiln.core.value import replace, value
 from apkiln.formats.apk import pkginfo
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.apk.control import SCRIPTS
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _COPY = MIB
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PackageDraft:
     """What a package is to be; `installed_size` and `data_hash` of `info` are computed and need not be given."""
 
@@ -188,7 +188,9 @@ def _write_data(payload: Payload, content: ContentReader, codec: Codec, spool: B
         length += deflater.length
     put(trailer(crc, length))
     slice_between = (borders[1], borders[2] - borders[1])
-    return DataMember(digest.digest(), position, slice_between, payload.installed_size, bool(payload.directories or payload.others))
+    return DataMember(
+        digest.digest(), position, slice_between, payload.installed_size, bool(payload.directories or payload.others)
+    )
 
 
 def _slices(deflater: Deflater, chunks: Iterable[bytes]) -> Iterator[bytes]:

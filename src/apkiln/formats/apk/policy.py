@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from apkiln.core.value import value
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.tar_rules import COMPAT as COMPAT_TAR
 from apkiln.formats.archive.tar_rules import STRICT as STRICT_TAR
@@ -12,7 +11,7 @@ from apkiln.formats.archive.tar_rules import TarRules
 _PRIVILEGED = ("security.", "trusted.")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PackagePolicy:
     """How a package is read.  `STRICT` is the default everywhere; `COMPAT` is for looking at packages, never for using them."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from apkiln.core.value import value
 
 
 class Report(NamedTuple):
@@ -18,7 +19,7 @@ class Report(NamedTuple):
     """Of the header, in uncompressed bytes of the section."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TarRules:
     """The choices of a tar reader.  Use one of the values below."""
 

@@ -8,13 +8,13 @@ name without other PAX records is split into the prefix field.  Directories carr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from struct import Struct
 from zlib import adler32
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import GIB
 from apkiln.core.origin import Origin
+from apkiln.core.value import value
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import Entry, EntryType
 
@@ -38,7 +38,7 @@ _LINKS = (EntryType.SYMLINK, EntryType.HARDLINK)
 _DEVICES = (EntryType.CHARACTER, EntryType.BLOCK)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TarDialect:
     """What a kind of archive may hold; an entry outside of it is refused, never silently changed."""
 

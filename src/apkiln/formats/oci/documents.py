@@ -7,12 +7,12 @@ and `&` escaped.  The same image made by apko and by us therefore has the same c
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
+from apkiln.core.value import value
 from apkiln.formats.oci import media_types
 
 Pairs = tuple[tuple[str, str], ...]
@@ -111,7 +111,7 @@ class Process(NamedTuple):
     healthcheck: Healthcheck | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Configuration:
     """An image configuration."""
 

@@ -6,7 +6,6 @@ PyYAML's own composer recurses in C and can overflow the stack; the event stream
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
@@ -51,28 +50,28 @@ def _decode(data: bytes, source: str) -> str:
         ) from None
 
 
-@dataclass(slots=True)
 class _Open:
     """A collection whose end has not come yet."""
 
-    event: Any
-    mapping: bool
-    anchor: str | None
-    items: list[Node] = field(default_factory=list)
-    size: int = 1
-    """Expanded nodes so far."""
+    def __init__(self, event: Any, mapping: bool, anchor: str | None) -> None:
+        self.event = event
+        self.mapping = mapping
+        self.anchor = anchor
+        self.items: list[Node] = []
+        self.size = 1
+        """Expanded nodes so far."""
 
 
-@dataclass(slots=True)
 class _Composer:
-    source: str
-    text: str
-    faults: FaultCollector
-    stack: list[_Open] = field(default_factory=list)
-    anchors: dict[str, tuple[Node, int] | None] = field(default_factory=dict)
-    """Anchor to node and expanded size; None while its node is still open."""
-    root: Node | None = None
-    size: int = 0
+    def __init__(self, source: str, text: str, faults: FaultCollector) -> None:
+        self.source = source
+        self.text = text
+        self.faults = faults
+        self.stack: list[_Open] = []
+        self.anchors: dict[str, tuple[Node, int] | None] = {}
+        """Anchor to node and expanded size; None while its node is still open."""
+        self.root: Node | None = None
+        self.size = 0
 
     def run(self) -> Node:
         import yaml

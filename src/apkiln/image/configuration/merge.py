@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
+from apkiln.core.value import replace
 from apkiln.image.configuration.model import (
     Accounts,
     BaseImage,

@@ -6,12 +6,12 @@ functions, not filled in, so that a definition can be shown as it was written.  
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from apkiln.core.arch import KNOWN, Arch, parse_architectures
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
+from apkiln.core.value import uncompared, value
 
 NOWHERE = Origin()
 
@@ -19,12 +19,12 @@ Pairs = tuple[tuple[str, str], ...]
 """A mapping as pairs sorted by key."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RepositoryEntry:
     """One repository as written: `URL`, a path, or `@tag URL`; no trailing slashes.  May hold credentials: show `redacted`."""
 
     text: str
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
     @property
     def redacted(self) -> str:
@@ -33,26 +33,26 @@ class RepositoryEntry:
         return f"{tag}{space}{redact_url(address)}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KeyringEntry:
     """A public key to trust and, for `keyring`, to ship: a path or URL."""
 
     location: str
     sha256: str = ""
     """Pin: hex SHA-256 of the key file; empty = none."""
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NamedContent:
     """An inline file: a runtime key or a certificate."""
 
     name: str
     content: str
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PackageRequest:
     """One entry of `contents.packages`."""
 
@@ -60,19 +60,19 @@ class PackageRequest:
     """World syntax: `name`, `name=1.2`, `name@tag`, `!name` …"""
     archs: tuple[str, ...] = ()
     """Architectures (apk or OCI names) the entry is for; empty = all."""
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
     def applies_to(self, arch: Arch) -> bool:
         return not self.archs or any(Arch.parse(name) == arch for name in self.archs)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BaseImage:
     """The image to build upon."""
 
     image: str
     apkindex: str = ""
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
 
 class Contents(NamedTuple):
@@ -94,13 +94,13 @@ class Contents(NamedTuple):
     """The image is meant to have an empty `/etc/apk/repositories`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CommandLine:
     """A command given as text, split by POSIX rules, or as a list taken as it is."""
 
     text: str = ""
     words: tuple[str, ...] = ()
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
     def __bool__(self) -> bool:
         return bool(self.text or self.words)
@@ -131,7 +131,7 @@ class Entrypoint(NamedTuple):
         return self.command.split()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class User:
     """A line of `/etc/passwd` to append."""
 
@@ -142,7 +142,7 @@ class User:
     homedir: str = ""
     groups: tuple[str, ...] = ()
     """Supplementary group names."""
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
     @property
     def group_id(self) -> int:
@@ -158,14 +158,14 @@ class User:
         return self.homedir or f"/home/{self.username}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Group:
     """A line of `/etc/group` to append."""
 
     groupname: str
     gid: int = 0
     members: tuple[str, ...] = ()
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
 
 class Accounts(NamedTuple):
@@ -178,7 +178,7 @@ class Accounts(NamedTuple):
     gshadow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PathMutation:
     """One entry of `paths`, applied in order after the packages (spec image.md §5.5)."""
 
@@ -204,10 +204,10 @@ class PathMutation:
     """Name to text or `base64:…`."""
     if_exists: str = ""
     """Empty = `error`; or `skip`, `replace`."""
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Layering:
     """How the tree is cut into layers.  An empty strategy, or `single`, is one layer."""
 
@@ -217,7 +217,7 @@ class Layering:
     """Largest number of package layers; 0 = not given."""
     groups: tuple[tuple[str, ...], ...] = ()
     """Package names per layer, for `groups`."""
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
 
 class Certificates(NamedTuple):
@@ -228,16 +228,16 @@ class Certificates(NamedTuple):
     """Provided names; installed packages that provide one contribute their certificates."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Include:
     """A base definition: a local path, or a URL which must be pinned."""
 
     location: str
     sha256: str = ""
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Healthcheck:
     """Docker's health check of the image configuration.  Durations keep their text (`30s`, `1m30s`)."""
 
@@ -248,7 +248,7 @@ class Healthcheck:
     start_period: str = ""
     start_interval: str = ""
     retries: int = 0
-    origin: Origin = field(default=NOWHERE, compare=False)
+    origin: Origin = uncompared(default=NOWHERE)
 
 
 class SbomSettings(NamedTuple):

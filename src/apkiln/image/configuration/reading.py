@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import FaultCollector
+from apkiln.core.value import value
 from apkiln.formats.yamlnode.node import Document, Scalar
 from apkiln.formats.yamlnode.reader import Fields, Value, root
 from apkiln.image.configuration import forms, keys
@@ -95,7 +95,7 @@ def _is_usual_mode(mode: int) -> bool:
     return ordered and all(bits & 4 or not bits & 2 for bits in (owner, group, other))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Reader:
     faults: FaultCollector
     notes: list[Note]

@@ -6,7 +6,6 @@ Passwords in URLs appear in none of these (spec image.md §1 I8).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +14,7 @@ from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
+from apkiln.core.value import replace
 from apkiln.image.configuration import keys
 from apkiln.image.configuration.model import (
     Accounts,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.origin import Origin
+from apkiln.core.value import value
 from apkiln.image.configuration.merge import is_removal, report_idle_removal
 from apkiln.image.configuration.model import ImageConfiguration, NamedContent, PackageRequest, RepositoryEntry
 
@@ -23,7 +23,7 @@ def validate(configuration: ImageConfiguration, faults: FaultCollector, origin: 
     _Validator(configuration, faults, origin, strict).run()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Validator:
     configuration: ImageConfiguration
     faults: FaultCollector

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +11,7 @@ from tests.crafted_packages import END, block, control_file, gz, identity, index
 
 from apkiln.core.errors import ApkilnError
 from apkiln.core.limits import DEFAULT_LIMITS, KIB
+from apkiln.core.value import replace
 from apkiln.formats.apk.dependency import Dependency, parse_dependency
 from apkiln.formats.apk.installed import InstalledPackage, InstalledPath, parse_installed, write_installed
 from apkiln.formats.apk.records import IndexRecord

@@ -6,7 +6,6 @@ import random
 import re
 import zlib
 from base64 import b64encode
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from tests.sample_packages import keyring_of, sample_signer
 
 from apkiln.core.errors import ApkilnError, FormatError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.value import replace
 from apkiln.formats.apk import signature
 from apkiln.formats.apk.index import index_text, parse_index_text, read_any_index, read_index, record_faults, write_index
 from apkiln.formats.apk.index_text import format_record
@@ -245,7 +245,8 @@ FILE_ATTACKS = {
     "only a signature": (gz(SIGN), "gzip-missing"),
     "end blocks after the signature": (index(index_record(), signature=SIGN + END), "section-end-blocks"),
     "foreign entry in the signature": (
-        index(index_record(), signature=SIGN + control_file(b"x", b"")), "signature-foreign-entry"
+        index(index_record(), signature=SIGN + control_file(b"x", b"")),
+        "signature-foreign-entry",
     ),
     "DSA": (index(index_record(), signature=block(b".SIGN.DSA.k")), "signature-algorithm"),
     "truncated": (index(index_record())[:-4], "gzip-truncated"),

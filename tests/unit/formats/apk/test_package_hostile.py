@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,6 +28,7 @@ from tests.sample_packages import sample_signer
 
 from apkiln.core.errors import ApkilnError, FormatError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, KIB, MIB, Limits
+from apkiln.core.value import replace
 from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.apk.control import read_control
 from apkiln.formats.apk.index import record_of

@@ -6,7 +6,6 @@ import hashlib
 import io
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +14,7 @@ from tests.sample_packages import sample_signer
 
 from apkiln.core.errors import ApkilnError, FormatError, VerificationError
 from apkiln.core.limits import KIB, MIB
+from apkiln.core.value import replace
 from apkiln.formats.apk import pkginfo
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.apk.keys import Keyring, parse_public_key
@@ -108,7 +108,7 @@ def test_pkginfo_faults_come_together_with_their_lines() -> None:
 )
 def test_pkginfo_refuses_to_write(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(ApkilnError) as caught:
-        pkginfo.write(replace(INFO, **changes))  # type: ignore[arg-type]
+        pkginfo.write(replace(INFO, **changes))
     assert caught.value.reason == reason
 
 
@@ -128,7 +128,11 @@ def written(draft: PackageDraft = DRAFT, **options: object) -> tuple[WrittenPack
     parts: list[bytes] = []
     arguments = {"codec": canonical_codec(), **options}
     result = write_package(
-        draft, lambda path: (CONTENTS[path],), spool=io.BytesIO(), write=parts.append, **arguments  # type: ignore[arg-type]
+        draft,
+        lambda path: (CONTENTS[path],),
+        spool=io.BytesIO(),
+        write=parts.append,
+        **arguments,  # type: ignore[arg-type]
     )
     return result, b"".join(parts)
 

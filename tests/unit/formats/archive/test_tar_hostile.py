@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from tests.crafted_packages import END, block, directory, extended, file, padded
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, KIB, Limits
+from apkiln.core.value import replace
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.structure import Structure
 from apkiln.formats.archive.tar_reader import TarReader

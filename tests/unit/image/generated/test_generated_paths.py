@@ -10,6 +10,7 @@ import pytest
 
 from apkiln.core.errors import ApkilnError, ConfigurationError, ConflictError, VerificationError
 from apkiln.core.origin import Origin
+from apkiln.core.value import replace
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.configuration.model import PathMutation
 from apkiln.image.generated.draft import Draft
@@ -127,8 +128,6 @@ def test_parents_lead_through_symlinks_inside_the_root() -> None:
     ],
 )
 def test_refusals_name_the_place(mutation: PathMutation, kind: type[ApkilnError], reason: str) -> None:
-    import dataclasses
-
     draft = draft_of(
         directory("etc"),
         Entry("etc/hostname", EntryType.FILE),
@@ -136,7 +135,7 @@ def test_refusals_name_the_place(mutation: PathMutation, kind: type[ApkilnError]
         Entry("up", EntryType.SYMLINK, target="../../x"),
         Entry("loop", EntryType.SYMLINK, target="loop"),
     )
-    located = dataclasses.replace(mutation, origin=Origin("image.yaml", 4, 3))
+    located = replace(mutation, origin=Origin("image.yaml", 4, 3))
     with pytest.raises(kind) as caught:
         apply_paths(draft, [located], {})
     assert caught.value.reason == reason
