@@ -159,11 +159,14 @@ def _compare_case(folder: Path, case: Case, owners: Owners, ours: BuiltImage) ->
 
 def _compare_layers(expect: Path, platform: str, ours: BuiltImage) -> Iterator[str]:
     """Which files share a layer, and in which order the layers lie; the top layer holds what is left."""
-    recorded = [
-        {entry["path"] for entry in json.loads(path.read_text())["entries"] if entry["type"] != "dir"}
-        for path in sorted(expect.glob(f"layer-{platform}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
-    ]
-    found = [{entry["path"] for entry in layer if entry["type"] != "dir"} for layer in ours.layers(platform)]
+    files = sorted(expect.glob(f"layer-{platform}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    theirs, layers = [json.loads(path.read_text())["entries"] for path in files], ours.layers(platform)
+    recorded = [{entry["path"] for entry in layer if entry["type"] != "dir"} for layer in theirs]
+    found = [{entry["path"] for entry in layer if entry["type"] != "dir"} for layer in layers]
+    for number, (own, other) in enumerate(zip(layers, theirs, strict=False)):
+        listed = [installed(database_of({entry["path"]: entry for entry in side})) for side in (own, other)]
+        if listed[0] != listed[1]:
+            yield f"the database of layer {number} lists {', '.join(listed[0])}, not {', '.join(listed[1])}"
     if len(found) != len(recorded):
         yield f"{len(found)} layers, not {len(recorded)}"
     for number, (left, right) in enumerate(zip(found[:-1], recorded[:-1], strict=False)):
