@@ -9,15 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.image_workshop import AMD64, ARM64, Workshop, definition
-from tests.sample_packages import SamplePackage, sample_package, sample_signer
+from tests.sample_packages import SamplePackage, sample_index, sample_package, sample_signer
 
 from apkiln.core.errors import ApkilnError, FaultGroup
 from apkiln.core.value import replace
 from apkiln.image.configuration.model import PackageRequest
 from apkiln.image.configuration.overlay import Overlay
 from apkiln.image.lock.document import Lock, LockedPackage
+from apkiln.image.lock.ordering import ordered
 from apkiln.image.lock.reading import parse_lock
 from apkiln.image.lock.writing import write_lock
+from apkiln.solver.solution import SelectedPackage
 from apkiln.system.memory_store import MemoryStore
 
 SIGNER = sample_signer()
@@ -347,3 +349,48 @@ def test_a_drift_that_is_allowed_is_recorded() -> None:
     assert versions(lock)["library"] == "2.1-r0"
     assert versions(lock, "aarch64")["library"] == "2.0-r0"
     assert [item.arch for item in shop.replayed(lock).plan.architectures] == [AMD64, ARM64]
+
+
+# --- tags and order ----------------------------------------------------------------------------------------------------
+
+
+def tagged() -> Workshop:
+    """`docs` from a repository that must be asked for by its tag."""
+    text = definition(("base", "tool", "docs@edge")).replace("[repo]", "[repo, '@edge edge']")
+    shop = Workshop({"x86_64": [item for item in packages() if item.record.name != "docs"]}, text)
+    docs = sample_package("docs", "9-r0")
+    shop.files.put("work/edge/x86_64/APKINDEX.tar.gz", sample_index([docs], SIGNER))
+    shop.files.put(f"work/edge/x86_64/{docs.file_name}", docs.data)
+    return shop
+
+
+def test_a_tag_is_kept_also_by_locks_of_apko_which_do_not_say_it() -> None:
+    shop = tagged()
+    lock, wanted = shop.locked(), shop.resolved().plan
+    assert {item.name: item.tag for item in lock.packages if item.tag} == {"docs": "edge"}
+    assert shop.replayed(lock).plan == wanted
+    silent = with_rows(replace(lock, requested=()), lambda item: item._replace(tag=""))
+    assert shop.replayed(silent).plan == wanted
+    assert shop.updated(lock, "tool").packages == lock.packages
+
+
+def chosen(*samples: SamplePackage) -> list[SelectedPackage]:
+    return [SelectedPackage(item.record, 0) for item in samples]
+
+
+def test_packages_that_exclude_each_other_are_no_set() -> None:
+    """`b` owns the name `a` as well, so only one of them can be there."""
+    rivals = chosen(sample_package("a"), sample_package("b", provides=["a=1.0-r0"]))
+    fault = refused(lambda: ordered(AMD64, ["a", "b"], rivals))
+    assert fault.reason == "lock-unsatisfied"
+    assert any("a-1.0-r0" in detail for detail in fault.details)
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_the_rows_decides_nothing(order: list[int]) -> None:
+    rows = chosen(*packages())
+    wanted = ordered(AMD64, ["base", "docs", "tool"], rows)
+    assert ordered(AMD64, ["tool", "base", "docs"], [rows[number] for number in order]) == wanted
+    names = [change.name for change in wanted.changes]
+    assert names.index("library") < names.index("tool")
+    assert names.index("zip") < names.index("tool") < names.index("tool-doc")
