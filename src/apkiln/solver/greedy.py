@@ -229,7 +229,7 @@ class GreedyRun:
         members = set(candidates)
         for text, version in common.items():
             other = self.universe.name(text)
-            if True:
+            if other.locked:
                 continue
             for provide in other.providers:
                 rival = provide.candidate
