@@ -10,8 +10,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
-from threading import BoundedSemaphore, Thread
-from typing import TYPE_CHECKING, NamedTuple
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
@@ -27,11 +27,12 @@ from apkiln.system.store import Store, damaged
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from io import RawIOBase
 
 _LAYERS, _PARTS = "layers", "layer-parts"
 _CHUNK = 1 << 20
-_AHEAD = 8
-"""Chunks that may wait for the hashing thread."""
+_BUFFER, _BUFFERS = 1 << 19, 6
+"""Bytes and number of the buffers that are read, hashed and written."""
 
 
 class LayerDigests(NamedTuple):
@@ -88,34 +89,54 @@ def measure_layer(store: Store, recipe: LayerRecipe) -> StoredLayer:
     return StoredLayer(recipe, digests)
 
 
-def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes], object]) -> None:
-    """Stream the compressed file out and compare it with the layer's digest.
+def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes | memoryview], object]) -> None:
+    """Stream the compressed file out and compare it with the layer's digest.  `write` must not keep what it is given.
 
     The caller must discard what was written when this raises VerificationError (`cache-entry-damaged`).
     """
     with _Hashing() as hashing:
-        size = 0
-        for chunk in member_chunks(store, layer.recipe):
-            hashing.feed(chunk)
-            write(chunk)
-            size += len(chunk)
-        digest = hashing.digest()
-    if (digest, size) != (layer.digests.digest, layer.digests.size):
+        for piece in _pieces(layer.recipe):
+            if isinstance(piece, bytes):
+                hashing.feed(memoryview(piece))
+                write(piece)
+            else:
+                _write_part_of(store, piece, hashing, write)
+        found = hashing.result()
+    if found != (layer.digests.digest, layer.digests.size):
         raise find_damage(store, layer.recipe)
+
+
+def _write_part_of(store: Store, part: LayerPart, hashing: _Hashing, write: Callable[[bytes | memoryview], object]) -> None:
+    with _open(store, part.data.slice, part) as stream:
+        room = hashing.room()
+        while size := stream.readinto(room):
+            hashing.feed(room[:size], room)
+            write(room[:size])
+            room = hashing.room()
+        hashing.give_back(room)
 
 
 def member_chunks(store: Store, recipe: LayerRecipe) -> Iterator[bytes]:
     """The compressed file in chunks of at most 1 MiB."""
-    framed = recipe.form.is_framed
-    if framed:
-        yield member.HEADER
+    for piece in _pieces(recipe):
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            yield from _blob(store, piece.data.slice, piece)
+
+
+def _pieces(recipe: LayerRecipe) -> Iterator[bytes | LayerPart]:
+    """The parts whose compressed bytes make the file, and what stands around them."""
+    if not recipe.form.is_framed:
+        yield from recipe.parts
+        return
+    yield member.HEADER
     crc = length = 0
     for part in recipe.parts:
-        yield from _blob(store, part.data.slice, part)
+        yield part
         crc = combine(crc, part.data.crc, part.data.raw_size)
         length += part.data.raw_size
-    if framed:
-        yield member.trailer(crc, length)
+    yield member.trailer(crc, length)
 
 
 def tar_chunks(store: Store, recipe: LayerRecipe) -> Iterator[bytes]:
@@ -182,12 +203,16 @@ def _member_digest(store: Store, recipe: LayerRecipe) -> tuple[Digest, int]:
 
 
 def _blob(store: Store, digest: Digest, part: LayerPart) -> Iterator[bytes]:
+    with _open(store, digest, part) as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def _open(store: Store, digest: Digest, part: LayerPart) -> RawIOBase:
     stream = store.open(digest)
     if stream is None:
         raise damaged(store, digest, Origin(package=part.name))
-    with stream:
-        while chunk := stream.read(_CHUNK):
-            yield chunk
+    return cast("RawIOBase", stream)
 
 
 def _write_part(store: Store, chunks: Iterable[bytes], codec: Codec, executor: Executor | None) -> SegmentData:
@@ -207,16 +232,19 @@ def _write_part(store: Store, chunks: Iterable[bytes], codec: Codec, executor: E
 
 
 class _Hashing:
-    """SHA-256 of what is fed, computed on a thread beside the caller; a bounded number of chunks may wait."""
+    """SHA-256 of what is fed, computed on a thread beside the caller, who reads into a few buffers that come round again."""
 
     def __init__(self) -> None:
         self._state = hashlib.sha256()
-        self._queue: SimpleQueue[bytes] = SimpleQueue()
-        self._room = BoundedSemaphore(_AHEAD)
+        self._size = 0
+        self._queue: SimpleQueue[tuple[memoryview, memoryview | None] | None] = SimpleQueue()
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
         self._thread = Thread(target=self._run, daemon=True)
         self._running = False
 
     def __enter__(self) -> _Hashing:
+        for _ in range(_BUFFERS):
+            self._free.put(memoryview(bytearray(_BUFFER)))
         self._thread.start()
         self._running = True
         return self
@@ -224,23 +252,33 @@ class _Hashing:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def feed(self, chunk: bytes) -> None:
-        """Chunks must not be empty."""
-        self._room.acquire()
-        self._queue.put(chunk)
+    def room(self) -> memoryview:
+        """A buffer that was hashed; waits for one."""
+        return self._free.get()
 
-    def digest(self) -> Digest:
-        """Of everything fed; ends the thread."""
+    def give_back(self, room: memoryview) -> None:
+        """For a buffer that was not needed."""
+        self._free.put(room)
+
+    def feed(self, content: memoryview, room: memoryview | None = None) -> None:
+        """Hash `content`; `room` is the buffer it lies in, which is free afterwards."""
+        self._size += len(content)
+        self._queue.put((content, room))
+
+    def result(self) -> tuple[Digest, int]:
+        """Digest and size of everything fed; ends the thread."""
         self._stop()
-        return Digest.sha256(self._state.digest())
+        return Digest.sha256(self._state.digest()), self._size
 
     def _stop(self) -> None:
         if self._running:
-            self._queue.put(b"")
+            self._queue.put(None)
             self._thread.join()
             self._running = False
 
     def _run(self) -> None:
-        while chunk := self._queue.get():
-            self._state.update(chunk)
-            self._room.release()
+        while (item := self._queue.get()) is not None:
+            content, room = item
+            self._state.update(content)
+            if room is not None:
+                self._free.put(room)

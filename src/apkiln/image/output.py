@@ -102,9 +102,7 @@ class Publication(NamedTuple):
     """Docker archives of several architectures: tags end in the architecture."""
 
 
-def write_image(
-    files: Files, store: Store, built: BuiltImage, publication: Publication, tools: Toolbox | None = None
-) -> None:
+def write_image(files: Files, store: Store, built: BuiltImage, publication: Publication, tools: Toolbox | None = None) -> None:
     """Publish a built image in the form that was asked for; its name appears last, after its bills of materials.
 
     Raises ConflictError (`output-exists`), UsageError (`one-architecture`: a root file system is of one), VerificationError
@@ -163,7 +161,7 @@ class Blobs:
         self._store = store
         self._layers: Mapping[Digest, StoredLayer] = {layer.digests.digest: layer for layer in layers}
 
-    def write(self, digest: Digest, write: Callable[[bytes], object]) -> None:
+    def write(self, digest: Digest, write: Callable[[bytes | memoryview], object]) -> None:
         """Stream one layer.  Raises VerificationError (`cache-entry-damaged`): what was written must then be dropped."""
         write_layer(self._store, self._layers[digest], write)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -113,6 +114,16 @@ def test_a_wrongly_remembered_digest_is_noticed() -> None:
     assert "layers/" in caught.value.origin.source
 
 
+def test_buffers_come_round_again() -> None:
+    store = MemoryStore()
+    contents = [random.Random(number).randbytes(700_000 * number) for number in range(1, 5)]
+    layer = measure_layer(store, stored_recipe(store, contents))
+    written = bytearray()
+    write_layer(store, layer, written.extend)
+    assert written == b"".join(member_chunks(store, layer.recipe))
+    assert gzip.decompress(written) == b"".join(contents)
+
+
 def test_the_key_depends_on_parts_and_order() -> None:
     store = MemoryStore()
     recipe = stored_recipe(store, [b"first", b"second"])
@@ -124,7 +135,7 @@ def test_a_failing_output_ends_the_hashing_thread() -> None:
     store = MemoryStore()
     layer = measure_layer(store, stored_recipe(store, [b"first"]))
 
-    def refuse(chunk: bytes) -> None:
+    def refuse(chunk: bytes | memoryview) -> None:
         raise OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
