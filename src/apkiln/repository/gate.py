@@ -31,6 +31,11 @@ BREAKS = "breaks"
 """Something that could be installed no longer can."""
 
 
+_EXACT = 200
+"""Packages that are solved anew in one judgement; of more, those whose provider is replaced by another version of the same
+package are left to the reconciler, which solves for everything."""
+
+
 class World(NamedTuple):
     """A set of packages that somebody installs together, for example an image."""
 
@@ -75,11 +80,11 @@ def _admission(package: Package, candidate: _Source, solver: _Solver, arch: str)
     missing = [item for item in package.depends if not _is_met(item, candidate)]
     for item in missing:
         yield Finding(CLOSURE, f"nothing provides `{item}`", package.key.name_version, arch, _almost(item, candidate))
-    for item in package.depends:
-        if item not in missing and not _is_met(item, candidate, but_not_older=package):
-            message = f"only an older build of `{package.origin}` itself provides `{item}`"
-            yield Finding(CLOSURE, message, package.key.name_version, arch)
-    if not missing:
+    own = [item for item in package.depends if item not in missing and not _is_met(item, candidate, but_not_older=package)]
+    for item in own:
+        message = f"only an older build of `{package.origin}` itself provides `{item}`"
+        yield Finding(CLOSURE, message, package.key.name_version, arch)
+    if not missing and not own:
         obstacle = solver.obstacle(package)
         if obstacle is not None:
             yield Finding(CLOSURE, "it cannot be installed", package.key.name_version, arch, obstacle)
@@ -153,11 +158,13 @@ def _broken(current: Listing, candidate: ChangedListing, change: ListingChange, 
     added = {package.key for package in change.added}
     queue = list(change.removed)
     seen = set(gone) | added
+    solved = 0
     while queue:
         lost = queue.pop()
         for asker in _those_who_need(lost, candidate):
-            if asker.key in seen:
+            if asker.key in seen or (solved > _EXACT and _has_successor(asker, lost, candidate)):
                 continue
+            solved += 1
             obstacle = solver.obstacle(asker)
             if obstacle is None:
                 continue
@@ -166,6 +173,18 @@ def _broken(current: Listing, candidate: ChangedListing, change: ListingChange, 
                 message = f"it can no longer be installed without `{lost.key.name_version}`"
                 yield Finding(BREAKS, message, asker.key.name_version, arch, obstacle)
                 queue.append(asker)
+
+
+def _has_successor(asker: Package, lost: Package, source: _Source) -> bool:
+    """Each item that `lost` answered is answered by another version of the same package."""
+    record = record_of(lost)
+    for item in map(_parsed, asker.depends):
+        if item is None or item.conflict or not _hit(record, item):
+            continue
+        others = map(source.record, source.providers(item.name))
+        if not any(other.name == lost.name and _hit(other, item) for other in others):
+            return False
+    return True
 
 
 def _those_who_need(lost: Package, source: _Source) -> Iterator[Package]:

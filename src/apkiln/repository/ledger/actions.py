@@ -119,6 +119,8 @@ class Opened(Action, frozen=True, tag="opened"):
 
     manifest: Manifest
     idempotency_key: str = ""
+    teams: tuple[str, ...] = ()
+    """What the publisher may publish for."""
 
 
 class Uploaded(Action, frozen=True, tag="uploaded"):

@@ -75,6 +75,7 @@ class Transaction(NamedTuple):
     changed: int
     """When it got to its step."""
     idempotency_key: str = ""
+    teams: tuple[str, ...] = ()
     packages: tuple[Package, ...] = ()
     findings: tuple[Finding, ...] = ()
     generation: int = 0
@@ -265,11 +266,15 @@ class RepositoryState:
 
     # ------------------------------------------------------------------ the fold
 
-    def apply(self, row: Row) -> None:
-        """Take the next row.  VerificationError `ledger-impossible` when it cannot follow what happened so far."""
+    def apply(self, row: Row) -> ListingChange:
+        """Take the next row; what it changed in the current indexes.
+
+        VerificationError `ledger-impossible` when it cannot follow what happened so far.
+        """
         if row.number != self.head.number + 1 or row.repository != self.repository:
             raise _impossible(row, "is not the next one")
         body = row.body
+        listing = ListingChange()
         match body:
             case actions.Configured():
                 if self.arches and body.keep != self.keep:
@@ -293,16 +298,17 @@ class RepositoryState:
             case actions.Indexed():
                 self._index(row, body)
             case actions.Live():
-                self._go_live(row, body)
+                listing = self._go_live(row, body)
             case actions.Renewed():
                 self._renew(row, body)
             case _:
                 self._note(row)
         self.head = Head(row.number, row.hash, row.at)
+        return listing
 
     def _open(self, row: Row, body: actions.Opened) -> None:
         self.transactions[row.number] = Transaction(
-            row.number, body.manifest, Step.OPEN, row.actor, row.reason, row.at, row.at, body.idempotency_key
+            row.number, body.manifest, Step.OPEN, row.actor, row.reason, row.at, row.at, body.idempotency_key, body.teams
         )
         self.unfinished[row.number] = None
         if body.idempotency_key:
@@ -341,7 +347,7 @@ class RepositoryState:
                 self.transactions[number] = self.transactions[number]._replace(step=Step.VERIFIED)
         self.candidate = None
 
-    def _go_live(self, row: Row, body: actions.Live) -> None:
+    def _go_live(self, row: Row, body: actions.Live) -> ListingChange:
         indexed = self.candidate
         if indexed is None or (indexed.generation, indexed.document) != (body.generation, body.document):
             raise _impossible(row, "points to another generation than the candidate")
@@ -366,6 +372,7 @@ class RepositoryState:
             body.generation, indexed, row.at, row.hash, indexed.document, indexed.signature, indexed.expires
         )
         self.current, self.candidate = body.generation, None
+        return listing
 
     def _set_statuses(self, changes: Changes, at: int, transaction: int, reason: str) -> None:
         for package in changes.publish:
