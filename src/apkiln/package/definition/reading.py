@@ -273,7 +273,11 @@ class _Reader:
     def _build_option(self, name: str, value: Value) -> BuildOption:
         fields = value.fields(keys.names("build-option"))
         inner = fields
-        for key, section in (("environment", "option-environment"), ("contents", "option-contents"), ("packages", "option-packages")):
+        for key, section in (
+            ("environment", "option-environment"),
+            ("contents", "option-contents"),
+            ("packages", "option-packages"),
+        ):
             below = inner.get(key)
             if below is None:
                 return BuildOption(name, self._verbatim_pairs(fields, "vars"))

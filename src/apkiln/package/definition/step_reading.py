@@ -29,7 +29,9 @@ class StepReader:
 
     def steps(self, fields: Fields) -> tuple[Step, ...]:
         """The steps under `pipeline`."""
-        return tuple(self.step(item.fields(keys.names("pipeline-file" if self.lenient else "step"))) for item in fields.items("pipeline"))
+        return tuple(
+            self.step(item.fields(keys.names("pipeline-file" if self.lenient else "step"))) for item in fields.items("pipeline")
+        )
 
     def step(self, fields: Fields) -> Step:
         """One step from its fields, with the faults of combinations that mean nothing (`useless-key`)."""
