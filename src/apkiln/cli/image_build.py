@@ -19,10 +19,11 @@ NAME = "image build"
 HELP = """Build an image from a definition.
 
 OUT names a directory, which gets an OCI layout and must be empty or absent, or a file that ends in `.tar`, which becomes
-a docker archive.  `--output` names other forms: `rootfs` is the tree as a tar archive, `cpio` an initial RAM file system, both
-compressed when the name ends in `.gz` or `.zst`; `erofs` and `squashfs` are file systems, made by erofs-utils and
-squashfs-tools, and also take `compression=NAME`.  Nothing appears under that name before the whole image is there.  The same definition, repositories
-and cache or no cache give the same bytes on every machine.  SOURCE_DATE_EPOCH dates what the builder writes."""
+a docker archive.  `--output` names other forms: `rootfs` is the tree as a tar archive, `cpio` an initial RAM file system,
+both compressed when the name ends in `.gz` or `.zst`; `erofs` and `squashfs` are file systems, made by erofs-utils and
+squashfs-tools, and also take `compression=NAME`.  Nothing appears under a name before the whole image is there.  The same
+definition, repositories and cache or no cache give the same bytes on every machine.  SOURCE_DATE_EPOCH dates what the
+builder writes."""
 EPILOG = """examples:
   apkiln image build image.yaml example.com/app:1.0 out/
   apkiln image build image.yaml app:latest app.tar --arch x86_64
@@ -37,7 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tag", metavar="TAG", help="reference that the image gets, such as `example.com/app:1.0`")
     parser.add_argument("out", metavar="OUT", nargs="?", help="directory, or file ending in `.tar`")
     group = parser.add_argument_group("output")
-    group.add_argument("--output", metavar="type=KIND,dest=PATH", help="`oci-dir`, `oci-archive`, `docker`, `rootfs`, `cpio`, `erofs`, `squashfs`")
+    group.add_argument(
+        "--output",
+        metavar="type=KIND,dest=PATH",
+        help="`oci-dir`, `oci-archive`, `docker`, `rootfs`, `cpio`, `erofs`, `squashfs`",
+    )
     group.add_argument("--no-arch-suffix", action="store_true", help="docker archives of several architectures: one tag")
     group.add_argument("--sbom-path", metavar="DIR", help="where bills of materials go (default: beside the image)")
 

@@ -8,7 +8,6 @@ from apkiln.image.generated.draft import Peek
 from apkiln.rootfs.tree import ContentReader, PackagesTree
 from apkiln.rootfs.tree_plan import TreePlan
 
-
 ContentStream = Callable[[int, str], Iterator[bytes]]
 """As `ContentReader`, in chunks; what they are is known to be right when the last one was taken without an error."""
 

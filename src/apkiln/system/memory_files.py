@@ -72,10 +72,12 @@ class MemoryFiles:
         key = PurePosixPath(path)
         self._check_free(key, replace=False)
         name = key.with_name(f".{key.name}.produced")
-        yield name
-        self._check_free(key, replace=False)
-        self._files[key] = (self._content(name), 0o644)
-        del self._files[name]
+        try:
+            yield name
+            self._check_free(key, replace=False)
+            self._files[key] = (self._content(name), 0o644)
+        finally:
+            self._files.pop(name, None)
 
     @contextmanager
     def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[MemoryTree]:

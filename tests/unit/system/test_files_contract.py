@@ -169,3 +169,39 @@ def test_the_error_of_the_interruption_can_be_chosen(place: tuple[Files, PurePat
     with pytest.raises(ApkilnError) as caught:
         interrupted.make_directory(home / "new")
     assert caught.value.reason == "chosen"
+
+
+def write_beside(files: Files, name: PurePath, data: bytes) -> None:
+    """As a program would, which knows nothing of us."""
+    if isinstance(files, MemoryFiles):
+        files.put(str(name), data)
+    else:
+        Path(name).write_bytes(data)
+
+
+def test_what_a_program_produces_appears_when_it_is_done(place: tuple[Files, PurePath]) -> None:
+    files, home = place
+    with files.produced(home / "a") as name:
+        write_beside(files, name, b"content")
+        assert files.status(home / "a") is None
+        assert "a" not in files.list(home)
+    assert files.read(home / "a", 10) == b"content"
+    assert files.list(home) == ("a",)
+    with pytest.raises(ConflictError), files.produced(home / "a"):
+        pass
+
+
+def test_what_a_failing_program_leaves_goes(place: tuple[Files, PurePath]) -> None:
+    files, home = place
+    with pytest.raises(RuntimeError), files.produced(home / "a") as name:
+        write_beside(files, name, b"half")
+        raise RuntimeError
+    assert files.status(home / "a") is None
+    assert files.list(home) == ()
+
+
+def test_a_program_that_wrote_nothing_is_told(place: tuple[Files, PurePath]) -> None:
+    files, home = place
+    with pytest.raises(UnavailableError) as caught, files.produced(home / "a"):
+        pass
+    assert caught.value.reason == "missing-file"

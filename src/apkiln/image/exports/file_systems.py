@@ -3,7 +3,7 @@ and neither root nor a mount is needed (spec image.md §13)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ EROFS = FileSystem(
     "erofs", "mkfs.erofs", "erofs-utils 1.7", ("--help",), b"--tar=", ("none", "lz4", "lz4hc", "lzma", "deflate", "zstd")
 )
 SQUASHFS = FileSystem(
-    "squashfs", "sqfstar", "squashfs-tools 4.5", ("-help",), b"-mkfs-time", ("zstd", "gzip", "lz4", "lzo", "xz", "lzma")
+    "squashfs", "sqfstar", "squashfs-tools 4.5", ("-help",), b"SOURCE_DATE_EPOCH", ("zstd", "gzip", "lz4", "lzo", "xz", "lzma")
 )
 
 
@@ -45,8 +45,13 @@ class Toolbox(NamedTuple):
     search_path: str
     """`PATH`; nothing else of the environment reaches a program."""
 
-    def run(self, arguments: tuple[str, ...], feed: Callable[[], Iterable[bytes]] | None = None) -> Completed:
-        environment = (("LC_ALL", "C"), ("PATH", self.search_path), ("TZ", "UTC"))
+    def run(
+        self,
+        arguments: tuple[str, ...],
+        feed: Callable[[], Iterable[bytes]] | None = None,
+        variables: tuple[tuple[str, str], ...] = (),
+    ) -> Completed:
+        environment = (("LC_ALL", "C"), ("PATH", self.search_path), ("TZ", "UTC"), *variables)
         return self.runner.run(Command(arguments, environment, timeout=_TIMEOUT, feed=feed))
 
 
@@ -54,6 +59,9 @@ class ImageFacts(NamedTuple):
     """What a file system says of itself beside its files."""
 
     epoch: int
+    """Unix seconds of its making."""
+    newest: int
+    """The latest time of any file."""
     identity: Digest
     """Of the image: the identifier of the file system is taken from it, so that equal images give equal bytes."""
 
@@ -92,12 +100,26 @@ def make_file_system(
     Equal trees, facts and versions of the program give equal bytes.  Raises what the runner and `tar` raise, and
     UnavailableError `program-failed`.
     """
-    arguments = _erofs(output, facts, compression) if system is EROFS else _squashfs(output, facts, compression)
-    answer = tools.run((system.program, *arguments), tar)
+    if system is EROFS:
+        answer = tools.run((system.program, *_erofs(output, facts, compression)), lambda: _with_root(tar, facts.epoch))
+    else:
+        # The one way to date the root.  It also dates what is newer, so nothing may be.
+        dated = ("SOURCE_DATE_EPOCH", str(max(facts.epoch, facts.newest)))
+        answer = tools.run((system.program, *_squashfs(output, compression)), tar, (dated,))
     if answer.exit_code:
         lines = (answer.stderr or answer.stdout).decode("utf-8", "replace").strip().splitlines()
         message = f"`{system.program}` failed: {lines[-1] if lines else f'exit code {answer.exit_code}'}"
         raise UnavailableError(message, reason="program-failed", origin=Origin(system.program))
+
+
+def _with_root(tar: Callable[[], Iterable[bytes]], epoch: int) -> Iterator[bytes]:
+    """The archive with an entry for the root itself, which layers have none of."""
+    from tarfile import DIRTYPE, USTAR_FORMAT, TarInfo
+
+    root = TarInfo("./")
+    root.type, root.mode, root.mtime = DIRTYPE, 0o755, epoch
+    yield root.tobuf(USTAR_FORMAT)
+    yield from tar()
 
 
 def _erofs(output: PurePath, facts: ImageFacts, compression: str) -> tuple[str, ...]:
@@ -112,11 +134,10 @@ def _erofs(output: PurePath, facts: ImageFacts, compression: str) -> tuple[str, 
     )
 
 
-def _squashfs(output: PurePath, facts: ImageFacts, compression: str) -> tuple[str, ...]:
+def _squashfs(output: PurePath, compression: str) -> tuple[str, ...]:
     """Numbers of processors and the like do not count: the program's own default is to be reproducible."""
-    epoch = str(facts.epoch)
-    root = ("-root-mode", "755", "-root-uid", "0", "-root-gid", "0", "-root-time", epoch)
-    return ("-comp", compression, "-mkfs-time", epoch, *root, "-quiet", "-no-progress", "-exit-on-error", str(output))
+    root = ("-root-mode", "755", "-root-uid", "0", "-root-gid", "0")
+    return ("-comp", compression, *root, "-quiet", "-no-progress", "-exit-on-error", str(output))
 
 
 def _uuid(digest: Digest) -> str:

@@ -63,7 +63,7 @@ def write_file_system(
     from apkiln.image.exports.file_systems import ImageFacts, make_file_system
 
     tree = FinishedTree(built.tree.draft, built.planned)
-    facts = ImageFacts(epoch, built.image.descriptor.digest)
+    facts = ImageFacts(epoch, max((entry.mtime for entry in tree.entries), default=0), built.image.descriptor.digest)
     with files.produced(path) as output:
         make_file_system(system, tools, tree.tar, output, facts, compression)
 
