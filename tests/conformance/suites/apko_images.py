@@ -1,7 +1,8 @@
 """Images that the peer built, built again: the golden image of `apko`, and the build part of `apko-runs`.
 
 Scores of `apko-runs`: `build` (the image equals the recorded one, see `image_trees`), `refuse` (what the peer refuses is
-refused), `packages` (the set of packages; apk-tools judges where it disagrees with the peer), `formats` (listings).
+refused), `packages` (the set of packages; apk-tools judges where it disagrees with the peer), `formats` (listings),
+`exports` (the tree as minirootfs and cpio).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.conformance.suites.image_trees import (
     database_of,
     installed,
 )
+from tests.conformance.suites.tree_exports import compare_exports
 
 Case = dict[str, Any]
 _APK_ARCH = {"amd64": "x86_64", "arm64": "aarch64", "386": "x86"}
@@ -118,6 +120,8 @@ def _run_case(folder: Path, case: Case, owners: Owners, temporary: Path) -> Iter
     else:
         yield from _compare_case(folder, case, owners, BuiltImage(output))
     yield from _formats(folder, case, temporary)
+    for name, faults in compare_exports(folder, case, temporary):
+        yield _judged(file, f"{case['name']} {name}", "exports", faults)
 
 
 def _refusal(answer: Answer) -> Iterator[str]:
