@@ -28,7 +28,7 @@ class ImageBench:
         self._cache = cache
         self._peers = peers
         self._environment = workload.clean_environment(cache)
-        self._combinations = workload.combinations(load)
+        self._combinations = workload.new_combinations(load, cache)
         self._definition = workload.definition(load, work / "image.yaml")
         self.tar_bytes = 0
 

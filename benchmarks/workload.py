@@ -74,10 +74,18 @@ def definition(workload: Workload, path: Path, *, without: tuple[str, ...] = (),
     return path
 
 
-def combinations(workload: Workload) -> Iterator[tuple[str, ...]]:
-    """Sets of packages to leave out, each different, small ones first."""
-    for size in range(1, len(workload.leaves) + 1):
-        yield from itertools.combinations(workload.leaves, size)
+def new_combinations(workload: Workload, cache: Path) -> Iterator[tuple[str, ...]]:
+    """Sets of packages to leave out, small ones first; none that was given before with the same cache, also by an earlier run.
+
+    Ends the benchmark when all have been seen.
+    """
+    used = cache / f"benchmark-combinations-{workload.repository.parent.name}"
+    sizes = range(1, len(workload.leaves) + 1)
+    everything = [chosen for size in sizes for chosen in itertools.combinations(workload.leaves, size)]
+    for number in range(int(used.read_text()) if used.exists() else 0, len(everything)):
+        used.write_text(str(number + 1))
+        yield everything[number]
+    sys.exit(f"every combination has been built before: remove {cache}")
 
 
 def index_of_many(place: Path) -> tuple[Path, Path, tuple[str, ...]]:
