@@ -307,7 +307,7 @@ def _lookup(record: IndexRecord, access: Access) -> _Kept | None:
         return None
     digest, size, compared = json.loads(stored)
     kept = _Kept(Digest.parse(digest), size, compared)
-    return kept if access.store.size(kept.digest) == size else None
+    return kept if access.store.holds(kept.digest, size) else None
 
 
 def _remember(record: IndexRecord, kept: _Kept, access: Access) -> None:

@@ -65,7 +65,7 @@ def store_part(
     stored = store.get(_PARTS, row)
     if stored is not None:
         data = decode_data(stored)
-        if store.size(data.raw) == data.raw_size and store.size(data.slice) == data.slice_size:
+        if store.holds(data.raw, data.raw_size) and store.holds(data.slice, data.slice_size):
             return LayerPart(name, data)
     data = _write_part(store, chunks(), codec, executor)
     store.put(_PARTS, row, encode_data(data))
@@ -107,7 +107,7 @@ def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes | memor
 
 
 def _write_part_of(store: Store, part: LayerPart, hashing: _Hashing, write: Callable[[bytes | memoryview], object]) -> None:
-    with _open(store, part.data.slice, part) as stream:
+    with _open(store, part.data.slice, part, part.data.slice_size) as stream:
         room = hashing.room()
         while size := stream.readinto(room):
             hashing.feed(room[:size], room)
@@ -208,8 +208,8 @@ def _blob(store: Store, digest: Digest, part: LayerPart) -> Iterator[bytes]:
             yield chunk
 
 
-def _open(store: Store, digest: Digest, part: LayerPart) -> RawIOBase:
-    stream = store.open(digest)
+def _open(store: Store, digest: Digest, part: LayerPart, size: int | None = None) -> RawIOBase:
+    stream = store.open(digest, size)
     if stream is None:
         raise damaged(store, digest, Origin(package=part.name))
     return cast("RawIOBase", stream)

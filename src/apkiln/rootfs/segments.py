@@ -263,11 +263,11 @@ def _load_entries(store: Store, key: str, paths: tuple[str, ...]) -> _Entries:
 
 
 def _present(store: Store, data: SegmentData) -> bool:
-    return store.size(data.raw) == data.raw_size and store.size(data.slice) == data.slice_size
+    return store.holds(data.raw, data.raw_size) and store.holds(data.slice, data.slice_size)
 
 
 def _open_raw(store: Store, segment: Segment) -> BinaryIO:
-    stream = store.open(segment.data.raw)
+    stream = store.open(segment.data.raw, segment.data.raw_size)
     if stream is None:
         raise damaged(store, segment.data.raw, Origin(package=segment.files.name_version))
     return stream

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +33,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path, *, durable: bool = False, clock: Clock | None = None) -> None:
         self.root = root
+        self._blobs, self._tables = f"{root}/blobs", f"{root}/tables"
         self._durable = durable
         self._clock = clock or SystemClock()
 
@@ -42,14 +42,14 @@ class DirectoryStore:
         with _temporary_file(self.root) as (descriptor, temporary):
             yield DirectoryBlobWriter(self.root, descriptor, temporary, self._durable)
 
-    def open(self, digest: Digest) -> BinaryIO | None:
-        found = self._find(digest)
+    def open(self, digest: Digest, size: int | None = None) -> BinaryIO | None:
+        found = self._find(digest) if size is None else (self._blob(digest, size), size)
         if found is None:
             return None
         path, size = found
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise fault_of(error, path, "read") from error
@@ -66,20 +66,30 @@ class DirectoryStore:
             return None
         path, size = found
         try:
-            return size if path.stat().st_size == size else None
+            return size if os.stat(path).st_size == size else None
         except FileNotFoundError:
             return None
+
+    def holds(self, digest: Digest, size: int) -> bool:
+        path = self._blob(digest, size)
+        try:
+            return os.stat(path).st_size == size
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise fault_of(error, path, "read") from error
 
     def discard(self, digest: Digest) -> None:
         found = self._find(digest)
         if found is not None:
-            with faults_named(found[0], "remove"):
-                found[0].unlink(missing_ok=True)
+            with faults_named(found[0], "remove"), suppress(FileNotFoundError):
+                os.unlink(found[0])
 
     def get(self, table: str, key: str) -> bytes | None:
         path = self._row(table, key)
         try:
-            stored = path.read_bytes()
+            with open(path, "rb", buffering=0) as stream:
+                stored = stream.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -90,7 +100,7 @@ class DirectoryStore:
         path = self._row(table, key)
         with _temporary_file(self.root) as (descriptor, temporary), faults_named(path, "write"):
             _write_all(descriptor, seal_row(table, key, value))
-            _publish(descriptor, temporary, path, self._durable)
+            _publish(descriptor, temporary, Path(path), self._durable)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -139,8 +149,8 @@ class DirectoryStore:
     def remove_row(self, table: str, key: str) -> None:
         """Remove one row; no error when it is gone."""
         path = self._row(table, key)
-        with faults_named(path, "remove"):
-            path.unlink(missing_ok=True)
+        with faults_named(path, "remove"), suppress(FileNotFoundError):
+            os.unlink(path)
 
     def remove_abandoned(self) -> int:
         """Remove temporary files whose writer is dead; their number.  Files of the last minute are left alone."""
@@ -151,11 +161,17 @@ class DirectoryStore:
             path.unlink(missing_ok=True)
         return len(abandoned)
 
-    def _find(self, digest: Digest) -> tuple[Path, int] | None:
+    def _blob(self, digest: Digest, size: int) -> str:
+        """The file of a blob."""
+        assert digest.algorithm == "sha256"
+        name = digest.hex
+        return f"{self._blobs}/{name[:2]}/{name[2:]}-{size}"
+
+    def _find(self, digest: Digest) -> tuple[str, int] | None:
         """The file of a blob by its name's beginning; a fan-out directory holds 1/256 of all blobs."""
         assert digest.algorithm == "sha256"
         fan, rest = digest.hex[:2], digest.hex[2:]
-        directory = self.root / "blobs" / fan
+        directory = f"{self._blobs}/{fan}"
         try:
             names = os.listdir(directory)
         except (FileNotFoundError, NotADirectoryError):
@@ -166,13 +182,13 @@ class DirectoryStore:
             if name.startswith(rest):
                 parsed = _blob_name(fan, name)
                 if parsed is not None:
-                    return directory / name, parsed[1]
+                    return f"{directory}/{name}", parsed[1]
         return None
 
-    def _row(self, table: str, key: str) -> Path:
-        return self.root / "tables" / check_key(table) / check_key(key)
+    def _row(self, table: str, key: str) -> str:
+        return f"{self._tables}/{check_key(table)}/{check_key(key)}"
 
-    def _touch(self, path: Path, modified: float) -> None:
+    def _touch(self, path: str, modified: float) -> None:
         now = self._clock.now()
         if now - modified > _TOUCH_AFTER:
             with suppress(OSError):  # a read-only cache is still a cache
@@ -213,7 +229,7 @@ def _temporary_file(root: Path) -> Iterator[tuple[int, Path]]:
     """A new locked file in `temporary/`; removed at the end unless it was renamed away."""
     directory = root / "temporary"
     _make_directory(directory)
-    path = directory / secrets.token_hex(16)
+    path = directory / os.urandom(16).hex()
     with faults_named(path, "write"):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

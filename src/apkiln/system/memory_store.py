@@ -31,9 +31,12 @@ class MemoryStore:
     def writer(self) -> Iterator[MemoryBlobWriter]:
         yield MemoryBlobWriter(self)
 
-    def open(self, digest: Digest) -> BinaryIO | None:
+    def open(self, digest: Digest, size: int | None = None) -> BinaryIO | None:
         data = self._blobs.get(digest)
-        return None if data is None else io.BytesIO(data)
+        return None if data is None or size not in (None, len(data)) else io.BytesIO(data)
+
+    def holds(self, digest: Digest, size: int) -> bool:
+        return self.size(digest) == size
 
     def size(self, digest: Digest) -> int | None:
         data = self._blobs.get(digest)

@@ -42,12 +42,16 @@ class Store(Protocol):
     def writer(self) -> AbstractContextManager[BlobWriter]:
         """Begin a new blob."""
 
-    def open(self, digest: Digest) -> BinaryIO | None:
+    def open(self, digest: Digest, size: int | None = None) -> BinaryIO | None:
         """A seekable reader at offset 0 (a real file where there is one: `fileno()` works), or None when absent.
 
-        A blob whose length is not the one recorded when it was committed (a crash cut it) counts as absent.  The
-        content is not verified: see `open_verified`.
+        A blob whose length is not the one recorded when it was committed (a crash cut it) counts as absent, and so does
+        one of another size when `size` is given, which makes finding it cheaper.  The content is not verified: see
+        `open_verified`.
         """
+
+    def holds(self, digest: Digest, size: int) -> bool:
+        """Whether there is a blob of this digest and size; cheaper than `size`."""
 
     def size(self, digest: Digest) -> int | None:
         """Byte size of a blob, None when absent."""

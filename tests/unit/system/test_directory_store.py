@@ -47,7 +47,10 @@ def test_a_cut_blob_counts_as_absent(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     digest = put_bytes(store, b"a crash of the machine cuts this")
     (path,) = tmp_path.glob("blobs/??/*")
+    size = path.stat().st_size
     os.truncate(path, 7)
+    assert not store.holds(digest, size)
+    assert store.open(digest, size) is None
     assert store.open(digest) is None
     assert store.size(digest) is None
     assert open_verified(store, digest) is None

@@ -56,6 +56,19 @@ def test_blob_round_trip(store: Store, chunks: list[bytes]) -> None:
     assert store.size(digest) == len(whole)
 
 
+def test_a_blob_is_found_by_its_size_too(store: Store) -> None:
+    digest = put_bytes(store, b"content")
+    assert store.holds(digest, 7)
+    assert not store.holds(digest, 6)
+    assert not store.holds(sha256(b"other"), 5)
+    assert store.open(digest, 6) is None
+    assert store.open(sha256(b"other"), 5) is None
+    stream = store.open(digest, 7)
+    assert stream is not None
+    with stream:
+        assert stream.read() == b"content"
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(rows=st.dictionaries(st.tuples(KEYS, KEYS), st.binary(max_size=100), max_size=8))
 def test_rows_are_what_was_put_last(store: Store, rows: dict[tuple[str, str], bytes]) -> None:
