@@ -57,6 +57,14 @@ class RsaSigner:
 
         return self._key.sign(data, PKCS1v15(), getattr(hashes, _HASHES[algorithm])())
 
+    def sign_digest(self, digest: bytes, algorithm: str) -> bytes:
+        """The signature of data whose digest is known."""
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+        return self._key.sign(digest, PKCS1v15(), Prehashed(getattr(hashes, _HASHES[algorithm])()))
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
