@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from apkiln.solver.universe import Candidate, Name, Universe
 
 
-def discover(universe: Universe, roots: Iterable[str]) -> list[Name]:
-    """Number every name the roots can reach, roots highest; returns them in ascending order of number.
+def discover(universe: Universe, roots: Iterable[str], *, partial: bool = False) -> list[Name]:
+    """Number every name the roots can reach, roots highest; returns them in ascending order of number.  `partial` leaves out
+    what only the install_if lists of reached packages lead to.
 
     Per name: first what its packages depend on, then who mentions it in install_if, then the names its packages provide and
     who mentions those, then the name itself, last the names in its packages' own install_if lists.  Fills
@@ -20,18 +21,18 @@ def discover(universe: Universe, roots: Iterable[str]) -> list[Name]:
         if name.discovered:
             continue
         name.discovered = True
-        stack = [_neighbours(universe, name, order)]
+        stack = [_neighbours(universe, name, order, partial)]
         while stack:
             following = next(stack[-1], None)
             if following is None:
                 stack.pop()
             elif not following.discovered:
                 following.discovered = True
-                stack.append(_neighbours(universe, following, order))
+                stack.append(_neighbours(universe, following, order, partial))
     return order
 
 
-def _neighbours(universe: Universe, name: Name, order: list[Name]) -> Iterator[Name]:
+def _neighbours(universe: Universe, name: Name, order: list[Name], partial: bool) -> Iterator[Name]:
     candidates = list(dict.fromkeys(provide.candidate for provide in name.providers))
     needs = _needs(universe, candidates[0]) if len(candidates) == 1 else _all_needs(universe, candidates)
     for needed in needs:
@@ -47,6 +48,8 @@ def _neighbours(universe: Universe, name: Name, order: list[Name]) -> Iterator[N
             yield from _around(universe, candidate)
     name.number = len(order)
     order.append(name)
+    if partial:
+        return
     for candidate in candidates:
         for item in candidate.install_if:
             other = universe.name(item.name)

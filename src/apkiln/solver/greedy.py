@@ -44,8 +44,9 @@ class GreedyRun:
         self._ready: deque[Name] = deque()
         self._queues: dict[str, list[tuple[bool, bool, int, int, Name]]] = {SELECTABLE: [], OTHER: []}
 
-    def run(self) -> None:
-        self.names = discover(self.universe, [item.name for item in self.world])
+    def run(self, *, partial: bool = False) -> None:
+        """Decide everything.  `partial`: over what the world can need only, see `certainty`."""
+        self.names = discover(self.universe, [item.name for item in self.world], partial=partial)
         for candidate in self.universe.candidates:
             candidate.selectable = not candidate.unusable and candidate.reachable
         for item in self.world:

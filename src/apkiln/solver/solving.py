@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UndecidedError, UnsatisfiableError
 from apkiln.formats.apk.dependency import Dependency
+from apkiln.solver.certainty import is_certain, may_be_certain
 from apkiln.solver.changes import ChangeList, select
 from apkiln.solver.greedy import GreedyRun, sorted_world
 from apkiln.solver.request import Request, SolverRepository
@@ -26,14 +27,17 @@ def solve(repositories: Sequence[SolverRepository], request: Request, arch: Arch
     _check_tags(repositories, request)
     universe = Universe(repositories, request, arch)
     world = sorted_world(request.world, file_order=request.strict_apk)
+    if may_be_certain(universe, request):
+        run = GreedyRun(universe, world, request.named)
+        run.run(partial=True)
+        if not run.errors() and is_certain(universe, run):
+            return _greedy_solution(universe, run)
+        universe = Universe(repositories, request, arch)
     run = GreedyRun(universe, world, request.named)
     run.run()
     failed = run.errors()
     if not failed:
-        owners = {name: name.chosen.candidate for name in universe.names if name.chosen}
-        triggers = Triggers(universe, run.world, owners.values())
-        left_out = tuple(LeftOut(candidate.record, triggers.obstacle(candidate)) for candidate in triggers.met())
-        return _solution(universe, owners, run.world, left_out, Statistics(len(run.names), _count(universe), run.decisions))
+        return _greedy_solution(universe, run)
     if request.drop_broken_world:
         return _solve_what_can_be(repositories, request, arch)
     if request.strict_apk:
@@ -43,6 +47,13 @@ def solve(repositories: Sequence[SolverRepository], request: Request, arch: Arch
             details=[_failure(item) for item in failed],
         )
     return _search(repositories, request, arch)
+
+
+def _greedy_solution(universe: Universe, run: GreedyRun) -> Solution:
+    owners = {name: name.chosen.candidate for name in universe.names if name.chosen}
+    triggers = Triggers(universe, run.world, owners.values())
+    left_out = tuple(LeftOut(candidate.record, triggers.obstacle(candidate)) for candidate in triggers.met())
+    return _solution(universe, owners, run.world, left_out, Statistics(len(run.names), _count(universe), run.decisions))
 
 
 def _search(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> Solution:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.made_up_indexes import ARCH, answer, records, repositories, request
+from tests.made_up_indexes import ARCH, answer, changes, records, repositories, request
 
 from apkiln.core.errors import UndecidedError, UnsatisfiableError
 from apkiln.core.value import replace
@@ -164,3 +164,19 @@ def test_installed_packages_are_kept_unless_more_is_asked() -> None:
     index = repositories("a-1[b]; b-1; a-2[b]; b-2")
     kept = solve(index, Request(parse_dependencies("a"), installed), ARCH)
     assert [(change.kind.value, change.name) for change in kept.changes] == [("Purging", "old")]
+
+
+def test_only_what_the_world_can_need_is_looked_at() -> None:
+    docs = "; ".join(f"p{number}-1; p{number}-doc-1 i:'docs p{number}=1'" for number in range(50))
+    found = solve(repositories(docs + "; docs-1"), request("p7"), ARCH)
+    assert found.statistics.packages < 10
+    assert changes(solve(repositories(docs + "; docs-1"), request("p7 docs"), ARCH)) == ["docs-1", "p7-1", "p7-doc-1"]
+
+
+def test_nothing_is_chosen_that_the_rest_does_not_need() -> None:
+    index = "a-1{w} k2; b-2{w} k10; c-1[w a<=3 d]; d-1; d-2[nope]"
+    assert answer(index, "c") == ["a-1", "d-1", "c-1"]
+
+
+def test_names_that_all_candidates_own_rule_out_others() -> None:
+    assert answer("a-1; a-2{v=1}; c-1{v=2}", "a c", strict_apk=True) == ["a-1", "c-1"]

@@ -137,3 +137,15 @@ def test_an_installed_solution_needs_no_change(index: list[IndexRecord], world: 
         installed = tuple(package.record for package in answer.packages)
         again = solve([SolverRepository(index)], replace(Request(world), installed=installed), ARCH)
         assert {package.record.name for package in again.packages} == {record.name for record in installed}
+
+
+@given(indexes(install_if=True), WORLDS)
+@settings(max_examples=300)
+def test_a_look_at_a_part_of_the_names_gives_the_whole_answer(index: list[IndexRecord], world: tuple[Dependency, ...]) -> None:
+    """A tagged repository, although empty, calls for the full run."""
+    try:
+        whole: object = changes(solve([SolverRepository(index), SolverRepository([], 1, "unused")], Request(world), ARCH))
+    except UnsatisfiableError:
+        whole = None
+    partial = attempt(index, world)
+    assert (changes(partial) if isinstance(partial, Solution) else None) == whole
