@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from importlib import import_module
@@ -173,6 +172,8 @@ def _color_allowed(stream: TextIO) -> bool:
 
 
 def _nearest(word: str, known: list[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(word, known, 1)
     return f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(known)
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 from io import UnsupportedOperation
+from typing import TYPE_CHECKING
 
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.limits import MIB
 from apkiln.formats.archive.entry import Entry, EntryType
-from apkiln.formats.elf import ElfFacts, read_elf
 from apkiln.image.generated.draft import Draft
 from apkiln.image.generated.library_cache import CONFIGURATION, PATH, RULE, candidates, library_cache
 from apkiln.image.planned_tree import PlannedTree
 from apkiln.rootfs.segments import Segment, open_content
 from apkiln.system.store import Store
+
+if TYPE_CHECKING:
+    from apkiln.formats.elf import ElfFacts
 
 _FACTS, _CACHES = "elf-facts", "library-caches"
 _RULES = "1"
@@ -59,6 +61,8 @@ class LibraryFacts:
         return self._segments[self._tree.position(source)].files.head.sha256.hex() + source
 
     def _facts(self, draft: Draft, path: str) -> ElfFacts | None:
+        from apkiln.formats.elf import read_elf
+
         node = draft.nodes.get(path)
         if node is not None and node.content is not None:
             return read_elf(node.content)
@@ -72,6 +76,8 @@ class LibraryFacts:
         return facts
 
     def _read(self, path: str) -> ElfFacts | None:
+        from apkiln.formats.elf import read_elf
+
         segment = self._segments[self._tree.position(path)]
         item = self._tree.content_entry(path)
         shipped = item.entry.path
@@ -88,6 +94,10 @@ class LibraryFacts:
 
 
 def _read_mapped(store: Store, digest: Digest) -> ElfFacts | None:
+    import mmap
+
+    from apkiln.formats.elf import read_elf
+
     stream = store.open(digest)
     assert stream is not None, "just committed"
     with stream:
@@ -105,5 +115,7 @@ def _encode(facts: ElfFacts | None) -> bytes:
 
 def _decode(row: bytes) -> ElfFacts | None:
     """Only what the library cache asks for."""
+    from apkiln.formats.elf import ElfFacts
+
     found = json.loads(row)
     return None if found is None else ElfFacts(found[0], found[1], soname=found[2])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -166,7 +164,7 @@ class DiskFiles:
                 self._sync_directory(target.parent)
         finally:
             os.close(descriptor)
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove_tree(directory)
 
     @contextmanager
     def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[DiskTree]:
@@ -185,7 +183,7 @@ class DiskFiles:
                 self._sync_directory(target.parent)
         finally:
             os.close(descriptor)
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove_tree(temporary)
 
     def make_directory(self, path: PurePath, mode: int = 0o755) -> None:
         with faults_named(path, "create"):
@@ -311,14 +309,22 @@ def _new_directory(target: Path) -> tuple[int, Path]:
 
 
 def _beside(target: Path) -> Path:
-    return target.parent / f".{target.name}.{secrets.token_hex(8)}{_MARK}"
+    return target.parent / f".{target.name}.{os.urandom(8).hex()}{_MARK}"
 
 
 def _remove(abandoned: Path) -> None:
     if abandoned.is_dir() and not abandoned.is_symlink():
-        shutil.rmtree(abandoned, ignore_errors=True)
+        _remove_tree(abandoned)
     else:
         abandoned.unlink(missing_ok=True)
+
+
+def _remove_tree(directory: Path) -> None:
+    """No error when it is gone, as after it was renamed."""
+    if os.path.lexists(directory):
+        import shutil
+
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _publish_file(temporary: Path, target: Path, replace: bool) -> None:

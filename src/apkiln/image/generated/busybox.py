@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from apkiln.formats.archive.entry import Entry, EntryType
-from apkiln.image.generated.busybox_applets import APPLETS
 from apkiln.image.generated.draft import Draft
 
 RULE = "busybox-links"
@@ -46,6 +45,8 @@ def _wanted(draft: Draft, package_names: Iterable[str]) -> tuple[str, ...]:
         if draft.file_at(path):
             lines = draft.read(path).decode("utf-8", "replace").splitlines()
             return tuple(text for text in (line.strip().strip("/") for line in lines) if text)
+    from apkiln.image.generated.busybox_applets import APPLETS
+
     return APPLETS
 
 

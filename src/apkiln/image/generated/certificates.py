@@ -14,7 +14,6 @@ from typing import NamedTuple
 from apkiln.core.errors import ApkilnError, ConfigurationError, FaultCollector, FormatError
 from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import Entry, EntryType
-from apkiln.formats.java_keystore import add_certificates
 from apkiln.image.configuration.model import NamedContent
 from apkiln.image.generated.draft import Draft
 
@@ -133,6 +132,8 @@ def _append_to_bundle(draft: Draft, path: str, wanted: list[Certificate], epoch:
 
 
 def _add_to_java_store(draft: Draft, wanted: list[Certificate], epoch: int) -> None:
+    from apkiln.formats.java_keystore import add_certificates
+
     try:
         store = add_certificates(draft.read(JAVA_STORE), [(item.alias, item.der) for item in wanted], epoch)
     except ApkilnError as fault:

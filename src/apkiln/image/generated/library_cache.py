@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from apkiln.core.arch import Arch
 from apkiln.formats.archive.entry import Entry, EntryType
-from apkiln.formats.elf import ElfFacts
-from apkiln.formats.library_cache import Library, write_cache
 from apkiln.image.generated.draft import Draft
+
+if TYPE_CHECKING:
+    from apkiln.formats.elf import ElfFacts
+    from apkiln.formats.library_cache import Library
 
 RULE = "library-cache"
 PATH = "etc/ld.so.cache"
@@ -34,7 +35,7 @@ _ELF = {
 }
 """ELF machine and class of an architecture (apk name)."""
 
-ElfReader = Callable[[str], ElfFacts | None]
+ElfReader: TypeAlias = "Callable[[str], ElfFacts | None]"
 """Facts of the FILE at a path of the draft; None when it is no ELF file."""
 
 
@@ -52,6 +53,8 @@ class Candidate(NamedTuple):
 def library_cache(draft: Draft, arch: Arch, elf: ElfReader) -> None:
     """Rule `library-cache`: written only when `/etc/ld.so.conf` exists.  `/lib` comes first, then the configured directories."""
     if draft.file_at(CONFIGURATION):
+        from apkiln.formats.library_cache import write_cache
+
         libraries = _libraries(candidates(draft), arch, elf)
         draft.put(RULE, Entry(PATH, EntryType.FILE), write_cache(libraries, arch.apk))
 
@@ -73,6 +76,8 @@ def _candidates(draft: Draft, directory: str) -> Iterator[Candidate]:
 
 def _libraries(found: Iterable[Candidate], arch: Arch, elf: ElfReader) -> Iterator[Library]:
     """Rows: a link under its own name, a file under its SONAME; within a directory links win."""
+    from apkiln.formats.library_cache import Library
+
     for _, group in groupby(found, key=lambda candidate: candidate.directory):
         links, files = [], []
         for candidate in group:
@@ -102,6 +107,8 @@ def _read_configuration(draft: Draft, path: str, depth: int) -> Iterator[str]:
 
 def _matching(draft: Draft, pattern: str) -> tuple[str, ...]:
     """Files that an include pattern names, sorted; relative patterns start at `/etc`.  Wildcards in the last component only."""
+    from fnmatch import fnmatchcase
+
     absolute = pattern.strip("/") if pattern.startswith("/") else f"etc/{pattern}"
     directory, _, name = absolute.rpartition("/")
     found = draft.children(draft.resolve(directory))
