@@ -12,7 +12,7 @@ from apkiln.acquire.access import Access
 from apkiln.core.arch import Arch
 from apkiln.core.limits import DEFAULT_LIMITS
 from apkiln.formats.archive.entry import Entry
-from apkiln.formats.deflate.codec import canonical_codec
+from apkiln.formats.deflate.codec import Codec, canonical_codec
 from apkiln.formats.oci.reference import parse_reference
 from apkiln.image.building import BuildOptions, BuiltImage, build_image
 from apkiln.image.configuration.loading import LoadedConfiguration
@@ -90,8 +90,8 @@ class Workshop:
         file = LockFile(lock, "image.lock.json", HERE)
         return resolve_locked(file, self.loaded(overlay), ResolveOptions(AMD64), self.access)
 
-    def built(self, resolution: Resolution | None = None) -> BuiltImage:
-        options = BuildOptions(CODEC, directory=HERE)
+    def built(self, resolution: Resolution | None = None, codec: Codec = CODEC) -> BuiltImage:
+        options = BuildOptions(codec, directory=HERE)
         return build_image(self.loaded().configuration, resolution or self.resolved(), options, self.access)
 
     def written(self, built: BuiltImage, place: str = "out/image") -> None:

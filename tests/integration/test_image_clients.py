@@ -53,6 +53,19 @@ def test_skopeo_copies_it_and_keeps_its_digest(built: Built, tmp_path: Path) -> 
         assert report["violations"] == []
 
 
+def test_skopeo_reads_layers_of_zstd(built: Built, tmp_path: Path) -> None:
+    skopeo = client("skopeo")
+    words = ("--layer-compression", "zstd", "--cache-dir", tmp_path / "c", "--vcs=false")
+    apkiln("image", "build", built.definition, "sample:latest", tmp_path / "zstd", *words)
+    (report,) = rows(apkiln("image", "audit", tmp_path / "zstd", "--json"))
+    assert report["violations"] == []
+    call([skopeo, "copy", "--insecure-policy", "--dest-decompress", f"oci:{tmp_path}/zstd:latest", f"dir:{tmp_path}/plain"])
+    manifest = json.loads((tmp_path / "plain/manifest.json").read_bytes())
+    theirs = [layer["digest"] for layer in manifest["layers"]]
+    configuration = json.loads((tmp_path / "plain" / manifest["config"]["digest"].partition(":")[2]).read_bytes())
+    assert theirs == configuration["rootfs"]["diff_ids"]
+
+
 @needs_root
 def test_umoci_unpacks_the_tree_that_the_audit_accepts(built: Built, tmp_path: Path) -> None:
     umoci = client("umoci")

@@ -218,3 +218,28 @@ def test_an_unknown_codec_is_refused() -> None:
     with pytest.raises(EnvironmentFault) as caught:
         codec.codec_named("isal-1")
     assert caught.value.reason == "unknown-codec"
+
+
+@given(st.binary(min_size=1, max_size=30_000), st.integers(1, 9000), st.booleans())
+@settings(deadline=None)
+def test_frames_of_zstd_follow_each_other_and_state_their_size(content: bytes, chunk: int, threaded: bool) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from backports import zstd
+
+    with ThreadPoolExecutor(2) as pool:
+        deflater = Deflater(codec.ZSTD_3, pool if threaded else None, piece_size=8192)
+        frames = []
+        for start in range(0, len(content), chunk):
+            frames += deflater.feed(content[start : start + chunk])
+        frames += deflater.finish()
+    assert zstd.decompress(b"".join(frame.data for frame in frames)) == content
+    for number, frame in enumerate(frames):
+        piece = content[number * 8192 : (number + 1) * 8192]
+        assert frame.data == codec.ZSTD_3.compress_piece(piece)
+        assert zstd.get_frame_info(frame.data).decompressed_size == len(piece) == frame.length
+
+
+def test_zstd_frames_have_the_bytes_of_their_name() -> None:
+    assert codec.codec_named("zstd-1-5-7-3-4m-v1") is codec.ZSTD_3
+    assert codec.canonical_codec() is not codec.ZSTD_3
