@@ -36,6 +36,7 @@ SOLVED = [
     ("a-1[b]; b-1[a]", "a", "b-1 a-1"),
     ("z-1{z2=v1}", "z", "z-1"),
     ("B-1; a-1; C-1", "C a B", "a-1 B-1 C-1"),
+    ("h-2; g-1 i:'!o h>=2'", "h", "h-2 g-1"),
 ]
 """index, world, packages in order of the transaction"""
 
@@ -179,4 +180,16 @@ def test_nothing_is_chosen_that_the_rest_does_not_need() -> None:
 
 
 def test_names_that_all_candidates_own_rule_out_others() -> None:
-    assert answer("a-1; a-2{v=1}; c-1{v=2}", "a c", strict_apk=True) == ["a-1", "c-1"]
+    """Without it `v` would go to v-3 before q needs the name for itself."""
+    assert answer("p-1[q]; q-1{v=1}; v-3", "p v", strict_apk=True) == ["q-1", "p-1"]
+
+
+ORDER_MATTERS = """
+ramonu-2[timozu]; selinu-2[tizu]; sevo-2[zuvoke]; timozu-1[selinu]; tivoba-1[tizu]; tivoba-2[tizu]; tizu-1[sevo];
+vonuzu-2[zunu]; zuba-2 i:'ramonu'; zunu-1[zuba]; zunu-2[tivoba]; zuvoke-1; zuvoke-2[tivoba<=1]
+"""
+
+
+def test_where_the_order_of_decisions_matters_all_names_are_looked_at() -> None:
+    """zuvoke is decided before tivoba only because of names that nothing here needs."""
+    assert {"tivoba-1", "zuvoke-2"} <= set(answer(ORDER_MATTERS, "vonuzu"))
