@@ -23,8 +23,8 @@ from apkiln.formats.apk.records import IndexRecord
 from apkiln.system.store import damaged, put_bytes
 
 _VERDICTS = "index-verdicts"
-_CHECKS = "1"
-"""Changes when a verdict begins to mean more."""
+CHECKS = "1"
+"""Changes when a verdict begins to mean more, or other records are taken as unusable."""
 
 
 class Judge(NamedTuple):
@@ -69,7 +69,7 @@ def verified_index(data: bytes, digest: Digest, judge: Judge, trust: Trust, acce
     Raises VerificationError (those of `signature.signer_of`; `cache-entry-damaged` when the stored table is) and
     FormatError (of the index formats).
     """
-    parts = (digest.hex, judge.fingerprint, _CHECKS, VERSION, f"{int(trust.allow_unsigned)}{int(trust.allow_sha1)}")
+    parts = (digest.hex, judge.fingerprint, CHECKS, VERSION, f"{int(trust.allow_unsigned)}{int(trust.allow_sha1)}")
     row = ".".join(parts)
     stored = access.store.get(_VERDICTS, row)
     if stored is not None:

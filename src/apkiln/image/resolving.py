@@ -18,6 +18,7 @@ from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.keys import Keyring
 from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.plan import ArchitecturePlan, ImagePlan, install_order, plan_architecture
+from apkiln.image.remembered_solutions import remembered
 from apkiln.image.unify import Problem, Unified, unify
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solution import Solution
@@ -80,7 +81,15 @@ def resolve(configuration: ImageConfiguration, checksum: str, options: ResolveOp
     """
     sources = load_sources(configuration, options, access)
     problems = [problem_of(configuration, arch, indexes) for arch, indexes in sources.indexes]
-    return resolution_of(configuration, checksum, sources, unify_problems(configuration, problems, options), options)
+    unified = remembered(
+        access.store,
+        problems,
+        sources.indexes,
+        {*configuration.contents.drift, *options.drift},
+        ANY_DRIFT in options.drift,
+        lambda: unify_problems(configuration, problems, options),
+    )
+    return resolution_of(configuration, checksum, sources, unified, options)
 
 
 def load_sources(configuration: ImageConfiguration, options: ResolveOptions, access: Access) -> Sources:

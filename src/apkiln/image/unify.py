@@ -19,7 +19,6 @@ from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.version import compare
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solution import Solution
-from apkiln.solver.solving import solve
 from apkiln.solver.source import PackageSource, RecordList
 
 _ROUNDS = 32
@@ -151,6 +150,8 @@ class _Job:
         if limits.names or limits.origins:
             repositories = [_limited(repository, limits) for repository in repositories]
             request = replace(request, installed=tuple(filter(limits.allow, request.installed)))
+        from apkiln.solver.solving import solve  # most builds ask what was answered before
+
         try:
             return solve(repositories, request, problem.arch)
         except (UnsatisfiableError, UndecidedError) as error:

@@ -64,6 +64,10 @@ class MemoryStore:
         """Every blob, in digest order."""
         return tuple(sorted(self._blobs))
 
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """(table, key) of every row, sorted."""
+        return tuple(sorted(self._rows))
+
     def damage(self, digest: Digest, offset: int = 0) -> None:
         """Flip every bit of one byte of a blob, for tests of those who must notice."""
         data = bytearray(self._blobs[digest])
