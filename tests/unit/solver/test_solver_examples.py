@@ -181,7 +181,7 @@ def test_nothing_is_chosen_that_the_rest_does_not_need() -> None:
 
 def test_names_that_all_candidates_own_rule_out_others() -> None:
     """Without it `v` would go to v-3 before q needs the name for itself."""
-    assert answer("p-1[q]; q-1{v=1}; v-3", "p v", strict_apk=True) == ["q-1", "p-1"]
+    assert answer("p-1[q]; q-1{v=1}; v-3[q]", "p v", strict_apk=True) == ["q-1", "p-1"]
 
 
 ORDER_MATTERS = """
