@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def load_definition(arguments: argparse.Namespace, context: Context) -> LoadedCo
     """The definition that the arguments of `add_definition_arguments` name, with its notes told to the reporter."""
     from apkiln.image.configuration.overlay import parse_overlay
     from apkiln.image.definition import read_definition
+    from apkiln.system.directory_store import DirectoryStore
     from apkiln.system.files import DiskFiles
 
     overlay = parse_overlay(
@@ -49,6 +50,7 @@ def load_definition(arguments: argparse.Namespace, context: Context) -> LoadedCo
         include_paths=[path for value in arguments.include_paths for path in value.split(",") if path],
         overlay=overlay,
         strict=arguments.strict_apko,
+        store=DirectoryStore(Path(context.settings.cache_directory)),
     )
     for note in loaded.notes:
         context.reporter.note(f"{note.origin}: {note.message}")

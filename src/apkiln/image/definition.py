@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from apkiln.core.errors import UnavailableError
+from apkiln.core.errors import EnvironmentFault, FaultCollector, UnavailableError
 from apkiln.core.limits import Limits
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
+from apkiln.formats.yamlnode import stored
+from apkiln.formats.yamlnode.compose import compose
+from apkiln.formats.yamlnode.node import Document
 from apkiln.image.configuration.loading import LoadedConfiguration, ReadFile, load_configuration
 from apkiln.image.configuration.overlay import NO_OVERLAY, Overlay
 
 if TYPE_CHECKING:
     from apkiln.system.files import FileReader
+    from apkiln.system.store import Store
+
+_TABLE = "yaml-documents"
 
 
 def read_definition(
@@ -27,8 +36,12 @@ def read_definition(
     overlay: Overlay = NO_OVERLAY,
     strict: bool = False,
     fetch: Callable[[str], bytes] | None = None,
+    store: Store | None = None,
 ) -> LoadedConfiguration:
-    """The definition at `path`, relative to `directory`; errors as of `load_configuration`."""
+    """The definition at `path`, relative to `directory`; errors as of `load_configuration`.
+
+    `store`: keeps the nodes of documents without faults under the digest of their bytes (table `yaml-documents`).
+    """
     return load_configuration(
         path,
         definition_reader(files, directory, limits),
@@ -36,6 +49,7 @@ def read_definition(
         overlay=overlay,
         strict=strict,
         limits=limits,
+        compose=compose if store is None else partial(_remembered, store),
     )
 
 
@@ -60,3 +74,19 @@ def definition_reader(
         return None if status is None or status.is_directory else files.read(place, limits.document)
 
     return read
+
+
+def _remembered(store: Store, data: bytes, source: str, faults: FaultCollector, limits: Limits) -> Document:
+    """As `compose`.  A cache that cannot be used is no reason to refuse a definition."""
+    key = f"{sha256(data).hexdigest()}.{stored.VERSION}"
+    with suppress(EnvironmentFault):
+        row = store.get(_TABLE, key) if len(data) <= limits.document else None
+        if row is not None:
+            return Document(source, data.decode("utf-8-sig"), stored.decode(row))
+    before = len(faults.faults)
+    document = compose(data, source, faults, limits)
+    nodes = stored.encode(document.root) if len(faults.faults) == before else None
+    if nodes is not None:
+        with suppress(EnvironmentFault):
+            store.put(_TABLE, key, nodes)
+    return document

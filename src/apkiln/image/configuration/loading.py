@@ -16,6 +16,7 @@ from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.formats.yamlnode.compose import compose
 from apkiln.formats.yamlnode.excerpt import excerpt
+from apkiln.formats.yamlnode.node import Document
 from apkiln.image.configuration.merge import Remarks, merged
 from apkiln.image.configuration.model import ImageConfiguration, Include
 from apkiln.image.configuration.note import Note
@@ -25,6 +26,8 @@ from apkiln.image.configuration.validation import validate
 
 ReadFile = Callable[[str], "bytes | None"]
 """The bytes of a path (or of a URL that an include pins); None when there is no such file."""
+Compose = Callable[[bytes, str, FaultCollector, Limits], Document]
+"""`formats.yamlnode.compose.compose`, or something that remembers its results."""
 
 MAXIMUM_INCLUDES = 32
 """Depth of includes; a chain this long is taken for a cycle."""
@@ -52,6 +55,7 @@ def load_configuration(
     overlay: Overlay = NO_OVERLAY,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    compose: Compose = compose,
 ) -> LoadedConfiguration:
     """Read the definition at `path`.
 
@@ -59,7 +63,7 @@ def load_configuration(
     Raises UnavailableError (`file-not-found`), VerificationError (`digest-mismatch`) and ConfigurationError or a FaultGroup
     with all faults of all files, each with file, line, column and the line itself.
     """
-    loader = _Loader(read_file, tuple(include_paths), strict, limits)
+    loader = _Loader(read_file, tuple(include_paths), strict, limits, compose)
     try:
         configuration = overlaid(loader.load(path, Origin(), ""), overlay)
     except ConfigurationError as error:
@@ -84,11 +88,14 @@ def _grouped(loader: _Loader) -> ApkilnError:
 
 
 class _Loader:
-    def __init__(self, read_file: ReadFile, include_paths: tuple[str, ...], strict: bool, limits: Limits) -> None:
+    def __init__(
+        self, read_file: ReadFile, include_paths: tuple[str, ...], strict: bool, limits: Limits, compose: Compose
+    ) -> None:
         self.read_file = read_file
         self.include_paths = include_paths
         self.strict = strict
         self.limits = limits
+        self.compose = compose
         self.faults = FaultCollector.empty()
         self.notes: list[Note] = []
         self.contents: list[bytes] = []
@@ -109,7 +116,7 @@ class _Loader:
             raise ConfigurationError(f"includes form a cycle: {chain}", reason="include-cycle", origin=asked)
         self.contents.append(data)
         source = redact_url(path)
-        document = compose(data, source, self.faults, self.limits)
+        document = self.compose(data, source, self.faults, self.limits)
         self.texts[source] = document.text
         child = read_configuration(document, self.faults, self.notes, strict=self.strict)
         self.open.append(path)
