@@ -180,8 +180,8 @@ def test_nothing_is_chosen_that_the_rest_does_not_need() -> None:
 
 
 def test_names_that_all_candidates_own_rule_out_others() -> None:
-    """Without it `v` would go to v-3 before q needs the name for itself."""
-    assert answer("p-1[q]; q-1{v=1}; v-3[q]", "p v", strict_apk=True) == ["q-1", "p-1"]
+    """Without it `a` would go to a-2, which ties with b-3 and comes first, before b needs the name for itself."""
+    assert answer("a-2[b]; b-3{a=2}; c-1", "b>=1 c a", strict_apk=True) == ["b-3", "c-1"]
 
 
 ORDER_MATTERS = """
