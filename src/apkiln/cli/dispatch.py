@@ -19,6 +19,25 @@ from apkiln.core import canonical_json
 from apkiln.core.errors import ApkilnError, EnvironmentFault, UsageError
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal.  argparse makes a formatter for every argument; left alone, it loads compression libraries to
+    learn the width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """`COLUMNS`, else the width of the terminal, else 80."""
+    text = os.environ.get("COLUMNS", "")
+    if text.isdecimal() and int(text):
+        return int(text)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80 if sys.__stdout__ else 80
+    except (OSError, ValueError):
+        return 80
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises our UsageError instead of exiting."""
 
@@ -113,7 +132,7 @@ def command_parser(noun: str, verb: str, module: ModuleType) -> _Parser:
         prog=f"apkiln {noun} {verb}",
         description=module.HELP,
         epilog=module.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
     module.configure(parser)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apkiln.core.limits import MIB
-from apkiln.system.credentials import Credentials, parse_http_auth, parse_netrc
 from apkiln.system.files import FileReader
 from apkiln.system.transfer import (
     NO_VALIDATORS,
@@ -18,6 +18,9 @@ from apkiln.system.transfer import (
     Validators,
     Write,
 )
+
+if TYPE_CHECKING:
+    from apkiln.system.credentials import Credentials
 
 
 def open_transfer(environment: Mapping[str, str], files: FileReader, *, offline: bool = False, jobs: int = 2) -> Transfer:
@@ -66,6 +69,8 @@ class _LazyNetwork:
 
 def credentials_of(environment: Mapping[str, str], files: FileReader) -> Credentials:
     """`HTTP_AUTH` first, then netrc."""
+    from apkiln.system.credentials import Credentials, parse_http_auth, parse_netrc
+
     named = environment.get("NETRC", "")
     path = Path(named or environment.get("HOME", "/") + "/.netrc")
     text = files.read(path, MIB).decode(errors="replace") if named or files.status(path) is not None else ""
