@@ -185,6 +185,13 @@ class Live(Action, frozen=True, tag="live"):
     document: str
 
 
+class Dropped(Action, frozen=True, tag="dropped"):
+    """The candidate could not be read back; nobody was ever pointed to it."""
+
+    generation: int
+    document: str
+
+
 class Renewed(Action, frozen=True, tag="renewed"):
     """The current generation has a new document with a later expiry, and the same indexes."""
 
@@ -248,6 +255,7 @@ AnyAction = (
     | Approved
     | Indexed
     | Live
+    | Dropped
     | Renewed
     | Named
     | Held

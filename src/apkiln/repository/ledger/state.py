@@ -299,6 +299,10 @@ class RepositoryState:
                 self._index(row, body)
             case actions.Live():
                 listing = self._go_live(row, body)
+            case actions.Dropped():
+                if self.candidate is None or self.candidate.document != body.document:
+                    raise _impossible(row, "drops another generation than the candidate")
+                self._drop_candidate(0)
             case actions.Renewed():
                 self._renew(row, body)
             case _:
@@ -324,7 +328,7 @@ class RepositoryState:
         found = self._transaction(row, number)
         if found.step not in allowed:
             raise _impossible(row, f"takes a transaction from {found.step.value} to {step.value}")
-        if found.step is Step.INDEXED:
+        if found.step is Step.INDEXED and step is Step.REJECTED:
             self._drop_candidate(found.number)
         self.transactions[number] = found._replace(step=step, changed=row.at, **fields)  # type: ignore[arg-type]
         if step in ENDED:
@@ -421,11 +425,11 @@ class RepositoryState:
         self.accepted[key] = accepted._replace(listed=change(accepted.listed))
 
     def _settle_pending(self, transaction: Transaction) -> None:
-        present = {(package.origin, package.version, package.arch) for package in transaction.packages}
         for build in transaction.manifest.builds:
+            present = {key.arch for key in self.builds.get((build.origin, build.version), ())}
             for arch in build.arches:
                 place = (build.origin, build.version, arch)
-                if place in present or (build.origin, build.version, "noarch") in present:
+                if present & {arch, "noarch"}:
                     self.pending.pop(place, None)
                 else:
                     self.pending.setdefault(place, transaction.number)
