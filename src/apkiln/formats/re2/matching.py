@@ -177,4 +177,4 @@ def _holds(kind: str, text: str, position: int) -> bool:
 
 
 def _is_word(text: str, position: int) -> bool:
-    return 0 <= position < len(text) and (text[position].isascii() and text[position].isalnum() or text[position] == "_")
+    return 0 <= position < len(text) and ((text[position].isascii() and text[position].isalnum()) or text[position] == "_")

@@ -117,7 +117,7 @@ class Parser:
                 return bounds
         end = self.pattern.find("}", self.position) if self._peek() == "{" else -1
         low, comma, high = self.pattern[self.position + 1 : end].partition(",") if end >= 0 else ("", "", "")
-        if not low.isdecimal() or not low.isascii() or not (high == "" or high.isdecimal() and high.isascii()):
+        if not low.isdecimal() or not low.isascii() or not (high == "" or (high.isdecimal() and high.isascii())):
             return None
         least, most = int(low[:5]), int(high[:5]) if high else (-1 if comma else int(low[:5]))
         if max(least, most) > MAXIMUM_REPETITION or -1 < most < least:

@@ -23,8 +23,10 @@ _STANDARD = "tag:yaml.org,2002:"
 _TAGS = {"str", "int", "bool", "float", "null", "map", "seq"}
 
 
-def compose(data: bytes, source: str, faults: FaultCollector, limits: Limits = DEFAULT_LIMITS) -> Document:
-    """The one document in `data` (UTF-8).  An empty file is a null scalar.
+def compose(
+    data: bytes, source: str, faults: FaultCollector, limits: Limits = DEFAULT_LIMITS, *, maximum_aliased: int = MAXIMUM_NODES
+) -> Document:
+    """The one document in `data` (UTF-8).  An empty file is a null scalar.  `maximum_aliased`: nodes that aliases may add.
 
     Duplicate keys, keys that are not scalars and foreign tags are added to `faults` and reading goes on.  What stops reading is
     raised as ConfigurationError: `document-too-large`, `not-utf-8`, `bad-yaml`, `several-documents`, `yaml-too-deep`,
@@ -37,7 +39,7 @@ def compose(data: bytes, source: str, faults: FaultCollector, limits: Limits = D
             origin=Origin(source),
         )
     text = _decode(data, source)
-    return Document(source, text, _Composer(source, text, faults).run())
+    return Document(source, text, _Composer(source, text, faults, maximum_aliased).run())
 
 
 def _decode(data: bytes, source: str) -> str:
@@ -63,10 +65,13 @@ class _Open:
 
 
 class _Composer:
-    def __init__(self, source: str, text: str, faults: FaultCollector) -> None:
+    def __init__(self, source: str, text: str, faults: FaultCollector, maximum_aliased: int) -> None:
         self.source = source
         self.text = text
         self.faults = faults
+        self.maximum_aliased = maximum_aliased
+        self.aliased = 0
+        """Nodes that aliases stood for so far."""
         self.stack: list[_Open] = []
         self.anchors: dict[str, tuple[Node, int] | None] = {}
         """Anchor to node and expanded size; None while its node is still open."""
@@ -148,6 +153,10 @@ class _Composer:
         known = self.anchors[event.anchor]
         if known is None:
             raise self._error(f"`{event.anchor}` contains itself", "yaml-alias", event.start_mark)
+        self.aliased += known[1]
+        if self.aliased > self.maximum_aliased:
+            message = f"aliases stand for more than {self.maximum_aliased} nodes"
+            raise self._error(message, "yaml-too-many-nodes", event.start_mark)
         self._add(known[0], known[1], None)
 
     def _add(self, node: Node, size: int, anchor: str | None) -> None:

@@ -1,7 +1,7 @@
 """The package definition as a value, one class per section of the file (spec package.md §3).
 
-The type of a field says whether variables are replaced in it: `Text` and `Condition` take part, `str` and `Verbatim` are kept
-as written.  Mappings are pairs sorted by key, so that no result depends on the order they were written in.
+The type of a field says whether variables are replaced in it: `Text`, `Prose` and `Condition` take part, `str` and `Verbatim`
+are kept as written.  Mappings are pairs sorted by key, so that no result depends on the order they were written in.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ class Condition(NamedTuple):
     origin: Origin
 
 
+class Prose(NamedTuple):
+    """A text for people.  Values are put in; what looks like a reference and is none stays, with a remark."""
+
+    text: str
+    origin: Origin
+
+
+NO_PROSE = Prose("", NOWHERE)
 NO_VERBATIM = Verbatim("", NOWHERE)
 NO_CONDITION = Condition("", NOWHERE)
 
@@ -132,7 +140,7 @@ class Package(NamedTuple):
     name: Text
     version: Text
     epoch: int = 0
-    description: Text = NO_TEXT
+    description: Prose = NO_PROSE
     url: Text = NO_TEXT
     commit: Text = NO_TEXT
     annotations: Pairs = ()
@@ -230,7 +238,7 @@ class Step(NamedTuple):
     """One step of a pipeline: its own script, then the steps inside."""
 
     condition: Condition = NO_CONDITION
-    name: Text = NO_TEXT
+    name: Prose = NO_PROSE
     label: str = ""
     uses: Verbatim = NO_VERBATIM
     inputs_given: Pairs = ()
@@ -270,7 +278,7 @@ class Subpackage(NamedTuple):
     dependencies: Dependencies = Dependencies()
     options: PackageOptions = PackageOptions()
     scriptlets: Scriptlets = Scriptlets()
-    description: Text = NO_TEXT
+    description: Prose = NO_PROSE
     annotations: Pairs = ()
     url: Text = NO_TEXT
     commit: Text = NO_TEXT
@@ -318,7 +326,7 @@ class Schedule(NamedTuple):
     """How often to look for new versions."""
 
     period: str
-    reason: Text = NO_TEXT
+    reason: Prose = NO_PROSE
 
 
 class Monitor(NamedTuple):
@@ -365,7 +373,7 @@ class Update(NamedTuple):
     version_separator: Text = NO_TEXT
     ignore_regex_patterns: tuple[Text, ...] = ()
     version_transform: tuple[VersionTransform, ...] = ()
-    exclude_reason: Text = NO_TEXT
+    exclude_reason: Prose = NO_PROSE
     schedule: Schedule | None = None
     monitors: tuple[Monitor, ...] = ()
     version_data: VersionData | None = None

@@ -43,7 +43,7 @@ from apkiln.package.definition.model import (
     VersionSource,
     VersionTransform,
 )
-from apkiln.package.definition.step_reading import StepReader, condition_of, pairs_of, text_of, texts_of, verbatim_of
+from apkiln.package.definition.step_reading import StepReader, condition_of, pairs_of, prose_of, text_of, texts_of, verbatim_of
 
 Check = Callable[[str], str]
 """Gives what is wrong with a text, or nothing."""
@@ -99,7 +99,7 @@ class _Reader:
             name=_required(fields, "name"),
             version=_required(fields, "version"),
             epoch=_number(fields, "epoch") or 0,
-            description=text_of(fields, "description"),
+            description=prose_of(fields, "description"),
             url=text_of(fields, "url"),
             commit=text_of(fields, "commit"),
             annotations=pairs_of(fields, "annotations"),
@@ -127,7 +127,7 @@ class _Reader:
             dependencies=self._section(fields, "dependencies", self._dependencies, Dependencies()),
             options=self._section(fields, "options", self._package_options, PackageOptions()),
             scriptlets=self._section(fields, "scriptlets", self._scriptlets, Scriptlets()),
-            description=text_of(fields, "description"),
+            description=prose_of(fields, "description"),
             annotations=pairs_of(fields, "annotations"),
             url=text_of(fields, "url"),
             commit=text_of(fields, "commit"),
@@ -301,7 +301,7 @@ class _Reader:
             version_separator=text_of(fields, "version-separator"),
             ignore_regex_patterns=texts_of(fields, "ignore-regex-patterns"),
             version_transform=tuple(VersionTransform(text_of(item, "match"), text_of(item, "replace")) for item in transforms),
-            exclude_reason=text_of(fields, "exclude-reason"),
+            exclude_reason=prose_of(fields, "exclude-reason"),
             schedule=None if schedule is None else self._schedule(schedule),
             monitors=monitors,
             version_data=None if feeds is None else self._version_data(feeds),
@@ -310,7 +310,7 @@ class _Reader:
     def _schedule(self, value: Value) -> Schedule:
         fields = value.fields(keys.names("schedule"))
         _required(fields, "period")
-        return Schedule(fields.choice("period", keys.choices("schedule", "period")), text_of(fields, "reason"))
+        return Schedule(fields.choice("period", keys.choices("schedule", "period")), prose_of(fields, "reason"))
 
     def _monitor(self, kind: str, value: Value) -> Monitor:
         fields = value.fields(keys.names(kind))

@@ -9,12 +9,14 @@ from apkiln.formats.yamlnode.reader import Fields, Text, Value
 from apkiln.package.definition import keys
 from apkiln.package.definition.model import (
     NO_CONDITION,
+    NO_PROSE,
     NO_TEXT,
     NO_VERBATIM,
     Condition,
     Input,
     Pairs,
     Prefetch,
+    Prose,
     Step,
     Verbatim,
 )
@@ -39,7 +41,7 @@ class StepReader:
         needs, assertions = fields.get("needs"), fields.get("assertions")
         return Step(
             condition=condition_of(fields),
-            name=text_of(fields, "name"),
+            name=prose_of(fields, "name"),
             label=fields.text("label"),
             uses=verbatim_of(fields, "uses"),
             inputs_given=self._given(fields),
@@ -109,6 +111,11 @@ def texts_of(fields: Fields, key: str) -> tuple[Text, ...]:
 def verbatim_of(fields: Fields, key: str) -> Verbatim:
     value = fields.get(key)
     return NO_VERBATIM if value is None else Verbatim(value.text(), value.origin)
+
+
+def prose_of(fields: Fields, key: str) -> Prose:
+    value = fields.get(key)
+    return NO_PROSE if value is None else Prose(value.text(), value.origin)
 
 
 def condition_of(fields: Fields) -> Condition:
