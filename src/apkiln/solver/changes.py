@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.formats.apk.version import compare
+from apkiln.solver.discovery import mentioning
 from apkiln.solver.request import Wish
 from apkiln.solver.solution import Change, ChangeKind, SelectedPackage
 from apkiln.solver.universe import Candidate, Name, Universe
@@ -170,7 +171,7 @@ class ChangeList:
         """Names of install_if packages whose items are all visited now."""
         names = [self._universe.name(text) for text in _names_of(candidate)]
         for name in names:
-            for other in name.reverse_install_if or ():
+            for other in mentioning(self._universe, name):
                 owner = self._owners.get(other)
                 if owner is None or owner in self._done:
                     continue

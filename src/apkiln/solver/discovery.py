@@ -39,7 +39,7 @@ def _neighbours(universe: Universe, name: Name, order: list[Name], partial: bool
         needed.reverse_depends.append(name)
         if not needed.discovered:
             yield needed
-    for other in _mentioning(universe, name):
+    for other in mentioning(universe, name):
         if not other.discovered:
             yield other
     for candidate in candidates:
@@ -59,12 +59,12 @@ def _neighbours(universe: Universe, name: Name, order: list[Name], partial: bool
 
 def _around(universe: Universe, candidate: Candidate) -> Iterator[Name]:
     """Who mentions a package, and the names it provides with who mentions those."""
-    for other in _mentioning(universe, universe.name(candidate.name)):
+    for other in mentioning(universe, universe.name(candidate.name)):
         if not other.discovered:
             yield other
     for text, _ in candidate.provides:
         provided = universe.name(text)
-        for other in _mentioning(universe, provided):
+        for other in mentioning(universe, provided):
             if not other.discovered:
                 yield other
         if not provided.discovered:
@@ -82,7 +82,7 @@ def _all_needs(universe: Universe, candidates: Iterable[Candidate]) -> dict[Name
     return {needed: None for candidate in candidates for needed in _needs(universe, candidate)}
 
 
-def _mentioning(universe: Universe, name: Name) -> list[Name]:
+def mentioning(universe: Universe, name: Name) -> list[Name]:
     found = name.reverse_install_if
     if found is None:
         owners = {
