@@ -171,10 +171,10 @@ def _measure(store: Store, recipe: LayerRecipe) -> LayerDigests:
 def _tar_digest(store: Store, recipe: LayerRecipe) -> Digest:
     from isal.isal_zlib import crc32
 
-    state = hashlib.sha256()
+    state, room = hashlib.sha256(), _room()
     for part in recipe.parts:
         crc = 0
-        for chunk in _blob(store, part.data.raw, part):
+        for chunk in _views(store, part.data.raw, part, room):
             state.update(chunk)
             crc = crc32(chunk, crc)
         if crc != part.data.crc:
@@ -186,10 +186,10 @@ def _member_digest(store: Store, recipe: LayerRecipe) -> tuple[Digest, int]:
     framed = recipe.form.is_framed
     begin = member.HEADER if framed else b""
     whole = hashlib.sha256(begin)
-    size, crc, length = len(begin), 0, 0
+    size, crc, length, room = len(begin), 0, 0, _room()
     for part in recipe.parts:
         own = hashlib.sha256()
-        for chunk in _blob(store, part.data.slice, part):
+        for chunk in _views(store, part.data.slice, part, room):
             whole.update(chunk)
             own.update(chunk)
             size += len(chunk)
@@ -206,6 +206,17 @@ def _blob(store: Store, digest: Digest, part: LayerPart) -> Iterator[bytes]:
     with _open(store, digest, part) as stream:
         while chunk := stream.read(_CHUNK):
             yield chunk
+
+
+def _room() -> memoryview:
+    return memoryview(bytearray(_BUFFER))
+
+
+def _views(store: Store, digest: Digest, part: LayerPart, room: memoryview) -> Iterator[memoryview]:
+    """As `_blob`, each chunk lying in `room` until the next one takes its place."""
+    with _open(store, digest, part) as stream:
+        while size := stream.readinto(room):
+            yield room[:size]
 
 
 def _open(store: Store, digest: Digest, part: LayerPart, size: int | None = None) -> RawIOBase:
@@ -244,7 +255,7 @@ class _Hashing:
 
     def __enter__(self) -> _Hashing:
         for _ in range(_BUFFERS):
-            self._free.put(memoryview(bytearray(_BUFFER)))
+            self._free.put(_room())
         self._thread.start()
         self._running = True
         return self
