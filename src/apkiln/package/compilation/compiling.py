@@ -15,16 +15,14 @@ from apkiln.package.compilation.steps import StepCompiler, holds
 from apkiln.package.definition import forms
 from apkiln.package.definition.model import (
     NOWHERE,
-    Condition,
     Dependencies,
     Environment,
     PackageDefinition,
     PackageTest,
-    Prose,
     Subpackage,
 )
 from apkiln.package.evaluation.evaluating import Evaluated
-from apkiln.package.evaluation.references import Change, Substitution, mapped, unescaped
+from apkiln.package.evaluation.references import Substitution
 
 _Part = TypeVar("_Part")
 
@@ -59,7 +57,7 @@ def compile_definition(
     """The definition with pipelines loaded, inputs and variables replaced, needs moved into the environments, subpackages
     whose `if` is false left out.  Compiling the result again changes nothing.
 
-    An escaped `$${{` stays escaped; see `literal`.  Faults (`bad-version`, `bad-dependency`, `bad-condition`, those of steps)
+    Faults (`bad-version`, `bad-dependency`, `bad-condition`, those of steps)
     go to `substitution.faults`; ConfigurationError `not-targeted` when the definition is not for `arch`.
     """
     definition = evaluated.definition
@@ -68,17 +66,6 @@ def compile_definition(
         message = f"`{definition.package.name.text}` is not built for {arch.apk}"
         raise ConfigurationError(message, reason="not-targeted", origin=origin)
     return _Compiler(evaluated, arch, library, substitution, settings).run()
-
-
-def literal(part: _Part) -> _Part:
-    """A resolved part with escapes undone: the form that is executed and written into packages."""
-
-    change = Change(
-        lambda item: Text(unescaped(item.text), item.origin),
-        lambda item: Prose(unescaped(item.text), item.origin),
-        lambda item: Condition(unescaped(item.text), item.origin),
-    )
-    return mapped(part, change)
 
 
 class _Compiler:

@@ -73,10 +73,10 @@ def _test_environment(environment: Environment) -> Environment:
 
 
 def _accounts(accounts: Accounts) -> Accounts:
-    users = accounts.users if any(user.username == "build" for user in accounts.users) else (BUILD_USER, *accounts.users)
+    users = accounts.users if any(user.username == "build" for user in accounts.users) else (*accounts.users, BUILD_USER)
     groups = accounts.groups
     if not any(group.groupname == "build" for group in groups):
-        groups = (BUILD_GROUP, *groups)
+        groups = (*groups, BUILD_GROUP)
     return accounts._replace(users=users, groups=groups)
 
 

@@ -21,7 +21,7 @@ MAXIMUM_TOTAL = 64 << 20
 
 _Part = TypeVar("_Part")
 _OPEN = "${{"
-_REFERENCE = re.compile(r"\$?\$\{\{(?:[ \t\r\n]*([A-Za-z0-9._-]*)[ \t\r\n]*\}\}|([^\n}]*)(\}\})?)")
+_REFERENCE = re.compile(r"\$\{\{(?:[ \t\r\n]*([A-Za-z0-9._-]*)[ \t\r\n]*\}\}|([^\n}]*)(\}\})?)")
 
 
 class Later:
@@ -117,9 +117,6 @@ class Substitution:
 
     def _value(self, found: re.Match[str], origin: Origin, lookup: Lookup, known: Iterable[str]) -> str:
         whole, name = found.group(), found[1]
-        if whole.startswith("$$"):
-            # The escape for a literal `${{`; it is undone when everything else is resolved.
-            return whole
         if name:
             value = lookup(name)
             if value is None:
@@ -196,11 +193,6 @@ def _mapped(value: Any, change: Change) -> Any:
     if all(new is old for new, old in zip(items, value, strict=True)):
         return value
     return kind(*items) if hasattr(value, "_fields") else tuple(items)
-
-
-def unescaped(text: str) -> str:
-    """`$${{` as the `${{` it stands for: the last step before a text is used."""
-    return text.replace("$${{", "${{") if "$${{" in text else text
 
 
 def escaped(text: str) -> str:
