@@ -1,6 +1,6 @@
 # make demo   run the main job on real input          make test   the default test suite
 # make check  lint, types, import contracts           make bench  the benchmark table
-# make clients  real clients for the integration tests
+# make clients  real clients for the integration tests      make crash  every write of the repository service, stopped once
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 # The cache of the demo and of nothing else, so that a second run shows what is kept.
 DEMO ?= build/demo
 
-.PHONY: install demo test check bench clients conformance lock schema clean
+.PHONY: install demo test check bench clients conformance crash lock schema clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +31,9 @@ check: install
 
 conformance: install
 	@$(BIN)/python tests/conformance/score.py ../shared/conformance
+
+crash: install
+	@$(BIN)/python -m tests.crash_points
 
 bench: install
 	@$(BIN)/python benchmarks/run.py

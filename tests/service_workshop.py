@@ -49,7 +49,7 @@ def started(where: Places, policy: Policy = RELAXED, signers: Iterable[RsaSigner
     """A process on these places, which knows nothing but them."""
     box: list[RepositoryService] = []
     public = DirectPath(lambda: box[0].state, where.blobs)
-    equipment = Equipment(where.ledgers, where.blobs, NamedSigners(signers), public, URL, where.clock)
+    equipment = Equipment(where.ledgers, where.blobs, NamedSigners(signers), public, URL, where.clock, jobs=1)
     box.append(RepositoryService("os", equipment, policy))
     box[0].refresh()
     return box[0]
