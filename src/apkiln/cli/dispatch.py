@@ -10,7 +10,7 @@ from types import MappingProxyType, ModuleType
 from typing import TextIO
 
 from apkiln.cli import exit_codes
-from apkiln.cli.commands import APKO_VERBS, COMMANDS, NOUNS
+from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_VERBS, NOUNS
 from apkiln.cli.context import Context
 from apkiln.cli.output import Output, error_value, render_error
 from apkiln.cli.reporting import choose_reporter
@@ -154,13 +154,16 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _translated(words: list[str]) -> list[str]:
-    """`apko VERB …` becomes the command of ours that takes the same arguments."""
-    if words[0] != "apko" or len(words) < 2:
+    """`apko VERB …` and `melange VERB …` become the command of ours that takes the same arguments."""
+    others = {"apko": ("image", APKO_VERBS), "melange": ("package", MELANGE_VERBS)}
+    if words[0] not in others or len(words) < 2:
         return words
+    noun, verbs = others[words[0]]
     verb = words[1]
-    if verb not in APKO_VERBS:
-        raise UsageError(f"`apko {verb}` is not supported", reason="unknown-command", hint="known: " + ", ".join(APKO_VERBS))
-    return ["image", APKO_VERBS[verb], *words[2:]]
+    if verb not in verbs:
+        message = f"`{words[0]} {verb}` is not supported"
+        raise UsageError(message, reason="unknown-command", hint="known: " + ", ".join(verbs))
+    return [noun, verbs[verb], *words[2:]]
 
 
 def _positive(text: str) -> int:

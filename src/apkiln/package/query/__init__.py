@@ -1,0 +1,1 @@
+"""Questions to a definition, asked with a template (spec package.md §15.3)."""
