@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 APKILN = Path(sys.executable).parent / "apkiln"
 DEFINITION = "examples/python/image.yaml"
+USUAL = "build/demo"
+"""Where the example expects the repository."""
 PROGRAM = (
     "import json, platform, sqlite3, ssl; "
     "print(json.dumps(dict(python=platform.python_version(), openssl=ssl.OPENSSL_VERSION, sqlite=sqlite3.sqlite_version)))"
@@ -65,17 +67,26 @@ def demo(place: str) -> None:
         steps, "import python3 from this machine's apt sources", "deb", "import", "python3",
         "--repo", repository, "--key", private_key, "--prune", "installer", "--json", *common,
     )  # fmt: skip
-    packages = sorted(str(path.relative_to(ROOT)) for path in (ROOT / repository).rglob("*.apk"))
+    packages = sorted(str(path) for path in (ROOT / repository).rglob("*.apk"))
     run(steps, f"verify {len(packages)} packages", "apk", "verify", "-q", "--key", f"{private_key}.pub", *packages, *common)
     for made_before in (image, sbom):
         shutil.rmtree(ROOT / made_before, ignore_errors=True)
     built = run(
-        steps, "build the image", "image", "build", DEFINITION, "apkiln.local/python:demo", image,
+        steps, "build the image", "image", "build", definition(directory), "apkiln.local/python:demo", image,
         "--arch", "host", "--sbom-path", sbom, "--json", *common,
     )  # fmt: skip
     run(steps, "audit the image", "image", "audit", image, *common)
     said = run(steps, "run the image", "image", "run", image, *common, "--", "-c", PROGRAM)
     report(directory, steps, json.loads(imported), json.loads(built), json.loads(said))
+
+
+def definition(directory: Path) -> str:
+    """The example; for another place than the usual one a copy of it that names the repository there."""
+    if directory == Path(USUAL):
+        return DEFINITION
+    copy = ROOT / directory / "image.yaml"
+    copy.write_text((ROOT / DEFINITION).read_text().replace(f"./{USUAL}", str(directory)))
+    return str(copy)
 
 
 def report(directory: Path, steps: list[Step], imported: dict[str, Any], built: dict[str, Any], said: dict[str, Any]) -> None:
@@ -97,7 +108,9 @@ def report(directory: Path, steps: list[Step], imported: dict[str, Any], built: 
     print("Load it:")
     print(f"  podman load  skopeo copy oci:{directory / 'image'} containers-storage:apkiln.local/python:demo")
     print(f"  docker       skopeo copy oci:{directory / 'image'} docker-daemon:apkiln.local/python:demo")
-    print(f"  anything     apkiln image build {DEFINITION} apkiln.local/python:demo python.tar, then podman load -i python.tar")
+    print(
+        f"  anything     apkiln image build {definition(directory)} apkiln.local/python:demo python.tar, then podman load -i python.tar"
+    )
 
 
 def package_rows(built: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -126,4 +139,4 @@ def table(head: tuple[str, ...], rows: list[Any]) -> None:
 if __name__ == "__main__":
     if not shutil.which("apt-get"):
         sys.exit("the demo needs apt-get: it imports real packages from the machine's own Debian or Ubuntu sources")
-    demo(sys.argv[1] if len(sys.argv) > 1 else "build/demo")
+    demo(sys.argv[1] if len(sys.argv) > 1 else USUAL)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from apkiln.cli.debian_access import access_for, all_overrides, architecture, chosen_sources, source_arguments
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from apkiln.cli.context import Context
     from apkiln.core.arch import Arch
     from apkiln.debian.converting import ConvertedPackage, ImportAccess
-    from apkiln.debian.importing import ImportResult
-    from apkiln.formats.deb.sources import Source
+    from apkiln.debian.importing import ImportRequest, ImportResult
+    from apkiln.formats.apk.records import IndexRecord
     from apkiln.repository.publishing import Workshop
     from apkiln.system.files import DiskFiles
 
@@ -30,73 +32,111 @@ EPILOG = """examples:
 
 _STATE = "debian"
 _LEDGER = "versions.jsonl"
+_ACCOUNTS = "accounts.jsonl"
 _SUITE = "suite"
 _LEDGER_LIMIT = 1 << 30
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    source_arguments(parser)
     parser.add_argument("names", metavar="NAME", nargs="+", help="Debian package to import with its dependencies")
     parser.add_argument("--repo", metavar="DIR", required=True, help="repository directory; made by `apkiln repo init`")
     parser.add_argument("--key", metavar="FILE", action="append", default=[], help="private key to sign with")
-    parser.add_argument("--suite", metavar="NAME", default="", help="such as `bookworm` (default: the suite of this machine)")
-    parser.add_argument("--arch", metavar="ARCH", default="host", help="architecture (default: the one of this machine)")
+    parser.add_argument(
+        "--arch", metavar="ARCH", action="append", default=[], help="architecture (default: the one of this machine); repeatable"
+    )
     parser.add_argument(
         "--prune",
         choices=("none", "installer"),
         default="none",
         help="`installer`: leave out, with proof, what only maintainer scripts need",
     )
-    parser.add_argument("--essential", choices=("none",), default="none", help="Debian's essential packages are not added")
-    parser.add_argument("--sources", metavar="FILE", help="apt source list to use instead of the machine's")
-    parser.add_argument("--keyring", metavar="FILE", help="keyring of the archives that `--sources` names without one")
+    parser.add_argument("--keep", metavar="NAME", action="append", default=[], help="package that is never left out")
+    parser.add_argument(
+        "--drop",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="further package to leave out where the proof holds",
+    )
+    parser.add_argument(
+        "--essential",
+        choices=("none", "lite", "full"),
+        default="none",
+        help="what every Debian system has: nothing, a busybox, or all; images take it by `debian-essential-lite` or `-full`",
+    )
+    parser.add_argument(
+        "--scripts",
+        choices=("refuse", "report"),
+        default="refuse",
+        help="`report`: import packages whose maintainer scripts are not translated, and say what is missing",
+    )
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     from pathlib import Path
 
-    from apkiln.debian.importing import ImportRequest, import_packages
-    from apkiln.debian.lock import read_ledger, write_ledger
-    from apkiln.debian.suites import ORIGINS, base_suite
+    from apkiln.debian.suites import base_suite
     from apkiln.repository.publishing import Workshop
     from apkiln.system.files import DiskFiles
 
     settings = context.settings
     here = Path(settings.working_directory)
     directory, files = here / arguments.repo, DiskFiles()
-    keys = [here / key for key in arguments.key]
-    arch = _arch(arguments.arch)
     workshop = Workshop(files, settings.limits, context.reporter, settings.jobs)
     _check_repository(directory, files)
-    sources = _sources(arguments, context, files, here)
-    access = _access(context, arch, sources)
-    request = ImportRequest(tuple(arguments.names), arch, arguments.prune, () if arguments.sources else ORIGINS)
+    sources = chosen_sources(arguments, context, files, here)
+    requests = _requests(arguments, files, here)
     state = directory / _STATE
     files.make_directory(state)
     with files.lock(state / ".lock"):
         _keep_suite(files, state, base_suite(sources))
-        ledger = state / _LEDGER
-        known = files.read(ledger, _LEDGER_LIMIT) if files.status(ledger) else b""
-        result = import_packages(request, read_ledger(known, str(ledger)), access)
-        # The versions are on disk before a package of theirs is published: none is ever given out twice.
-        _write(files, ledger, known, write_ledger(result.ledger))
-        added, unchanged = _publish(result, directory, keys, workshop, access)
-        _write_lock(files, state, request.names, arch, result)
-    for note in result.notes:
+        results = [_import(request, access_for(context, request.arch, sources), files, state) for request in requests]
+        accesses = access_for(context, requests[0].arch, sources)
+        added, unchanged = _publish(results, directory, [here / key for key in arguments.key], workshop, accesses)
+        for request, result in zip(requests, results, strict=True):
+            _write_lock(files, state, request.names, request.arch, result)
+    for note in dict.fromkeys(note for result in results for note in result.notes):
         context.reporter.note(note)
-    _report(result, added, unchanged, context)
+    _report(results, added, unchanged, context)
     return 0
 
 
-def _arch(name: str) -> Arch:
-    from os import uname
+def _requests(arguments: argparse.Namespace, files: DiskFiles, here: Path) -> list[ImportRequest]:
+    """One for each architecture."""
+    from apkiln.debian.importing import ImportRequest
+    from apkiln.debian.suites import ORIGINS
 
-    from apkiln.core.arch import KNOWN, Arch
-    from apkiln.core.errors import UsageError
+    overrides = all_overrides(arguments, files, here)
+    origins = () if arguments.sources else ORIGINS
+    return [
+        ImportRequest(
+            tuple(arguments.names),
+            architecture(arch),
+            prune=arguments.prune,
+            essential=arguments.essential,
+            scripts=arguments.scripts,
+            overrides=overrides,
+            keep=tuple(arguments.keep),
+            drop=tuple(arguments.drop),
+            origins=origins,
+        )
+        for arch in dict.fromkeys(arguments.arch or ["host"])
+    ]
 
-    arch = Arch.parse(uname().machine if name == "host" else name)
-    if arch not in KNOWN:
-        raise UsageError(f"Debian has no architecture `{name}`", reason="unknown-architecture")
-    return arch
+
+def _import(request: ImportRequest, access: ImportAccess, files: DiskFiles, state: Path) -> ImportResult:
+    """One import; versions and account numbers are on disk before anything is published: none is ever given out twice."""
+    from apkiln.debian.accounts import read_accounts, write_accounts
+    from apkiln.debian.importing import import_packages
+    from apkiln.debian.lock import read_ledger, write_ledger
+
+    ledger, accounts = state / _LEDGER, state / _ACCOUNTS
+    known, numbers = (files.read(path, _LEDGER_LIMIT) if files.status(path) else b"" for path in (ledger, accounts))
+    result = import_packages(request, read_ledger(known, str(ledger)), access, read_accounts(numbers, str(accounts)))
+    _write(files, ledger, known, write_ledger(result.ledger))
+    _write(files, accounts, numbers, write_accounts(result.accounts))
+    return result
 
 
 def _check_repository(directory: Path, files: DiskFiles) -> None:
@@ -113,54 +153,8 @@ def _check_repository(directory: Path, files: DiskFiles) -> None:
         )
 
 
-def _access(context: Context, arch: Arch, sources: tuple[Source, ...]) -> ImportAccess:
-    from pathlib import Path
-
-    from apkiln.debian.converting import ImportAccess
-    from apkiln.formats.deflate.codec import canonical_codec
-    from apkiln.system.apt import AptArchive
-    from apkiln.system.clock import SystemClock
-    from apkiln.system.directory_store import DirectoryStore
-    from apkiln.system.files import DiskFiles
-    from apkiln.system.process import SystemRunner
-
-    settings = context.settings
-    cache = Path(settings.cache_directory)
-    store = DirectoryStore(cache)
-    files = DiskFiles(durable=False)
-    archive = AptArchive(
-        SystemRunner(), files, store, cache / "apt", sources, arch.debian,
-        settings.environment, offline=settings.offline,
-    )  # fmt: skip
-    return ImportAccess(
-        archive, store, context.reporter, canonical_codec(), settings.limits, settings.jobs, int(SystemClock().now())
-    )
-
-
-def _sources(arguments: argparse.Namespace, context: Context, files: DiskFiles, here: Path) -> tuple[Source, ...]:
-    from dataclasses import replace
-    from pathlib import Path
-
-    from apkiln.core.errors import UsageError
-    from apkiln.debian.suites import select_sources
-    from apkiln.system.apt_sources import machine_sources, read_list
-
-    if not arguments.sources:
-        if arguments.keyring:
-            raise UsageError("`--keyring` belongs to `--sources`", reason="bad-arguments")
-        found = machine_sources(files, Path("/etc/apt"))
-        for skipped in found.skipped if context.settings.verbosity > 0 else ():
-            context.reporter.note(skipped)
-        return select_sources(found.sources, arguments.suite)
-    keyring = str((here / arguments.keyring).absolute()) if arguments.keyring else ""
-    listed = [replace(source, signed_by=source.signed_by or keyring) for source in read_list(files, here / arguments.sources)]
-    if not all(source.signed_by for source in listed):
-        raise UsageError("a source names no keyring", reason="missing-keyring", hint="give it with `--keyring FILE`")
-    return select_sources(listed, arguments.suite)
-
-
 def _publish(
-    result: ImportResult, directory: Path, keys: list[Path], workshop: Workshop, access: ImportAccess
+    results: list[ImportResult], directory: Path, keys: list[Path], workshop: Workshop, access: ImportAccess
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sign the packages beside the repository, add them in one step, and clear up; names of (added, unchanged) ones."""
     from apkiln.debian.staging import stage_package
@@ -169,8 +163,10 @@ def _publish(
     from apkiln.system.files import DiskFiles
     from apkiln.system.parallel import map_in_threads
 
-    wanted = _unpublished(result, directory, workshop)
-    unchanged = {item.info.name_version for item in result.converted} - {item.info.name_version for item in wanted}
+    # A package for all architectures is the same in every import; the first one counts.
+    converted = {(item.info.arch, item.info.name_version): item for result in results[::-1] for item in result.converted}
+    wanted = _unpublished(list(converted.values()), directory, workshop)
+    unchanged = {item.info.name_version for item in converted.values()} - {item.info.name_version for item in wanted}
     if not wanted:
         return (), tuple(sorted(unchanged))
     found = signers(directory, keys, workshop.files)
@@ -188,7 +184,7 @@ def _publish(
             passing.remove(staging / name)
 
 
-def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> list[ConvertedPackage]:
+def _unpublished(converted_packages: list[ConvertedPackage], directory: Path, workshop: Workshop) -> list[ConvertedPackage]:
     """What is to be added: all but what the signed index lists with the same content and whose file is there, and but
     packages that an earlier import published with other relations, which keep their bytes."""
     from apkiln.debian.staging import is_same_import
@@ -196,16 +192,16 @@ def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> l
     from apkiln.repository.publishing import read_listing
 
     listed = {
-        (record.name, record.version): (arch, record)
+        (arch, record.name, record.version): record
         for arch, records in read_listing(directory, workshop).items()
         for record in records
     }
     wanted: list[ConvertedPackage] = []
-    for converted in result.converted:
+    for converted in converted_packages:
         package = converted.package
-        known = listed.get((package.name, package.version))
-        if known is not None:
-            arch, record = known
+        arch = next((arch for arch in _places(package.arch, listed) if (arch, package.name, package.version) in listed), "")
+        record = listed.get((arch, package.name, package.version))
+        if record is not None:
             path = directory / arch / f"{record.name_version}.apk"
             status = workshop.files.status(path)
             if record.identity.hex() == package.identity and status is not None and status.size == record.size:
@@ -218,6 +214,11 @@ def _unpublished(result: ImportResult, directory: Path, workshop: Workshop) -> l
                     continue
         wanted.append(converted)
     return wanted
+
+
+def _places(arch: str, listed: dict[tuple[str, str, str], IndexRecord]) -> list[str]:
+    """Directories where a package of an architecture would lie; one for all architectures lies in each."""
+    return sorted({place for place, _, _ in listed}) if arch == "noarch" else [arch]
 
 
 def _keep_suite(files: DiskFiles, state: Path, suite: str) -> None:
@@ -248,18 +249,20 @@ def _write_lock(files: DiskFiles, state: Path, names: tuple[str, ...], arch: Arc
     _write(files, path, files.read(path, _LEDGER_LIMIT) if files.status(path) else b"", result.lock)
 
 
-def _report(result: ImportResult, added: tuple[str, ...], unchanged: tuple[str, ...], context: Context) -> None:
+def _report(results: list[ImportResult], added: tuple[str, ...], unchanged: tuple[str, ...], context: Context) -> None:
     if context.settings.json:
-        context.output.json(_value(result, added, unchanged))
+        context.output.json(_value(results, added, unchanged))
         return
-    for package in result.packages:
-        scripts = sorted({command for script in package.scripts for command in script.not_covered()})
-        told = f"  scripts left out: {', '.join(scripts)}" if scripts and context.settings.verbosity > 0 else ""
-        context.output.print(f"{package.name} {package.deb_version or '-'} -> {package.name}-{package.version}{told}")
+    packages = {(package.arch, package.name): package for result in results for package in result.packages}
+    for package in packages.values():
+        context.output.print(f"{package.name} {package.deb_version or '-'} -> {package.name}-{package.version}")
+        for step in package.steps if context.settings.verbosity > 0 else ():
+            context.output.print(f"  {str(step)[:120]!r}")
     context.output.print(f"{len(added)} added, {len(unchanged)} unchanged")
 
 
-def _value(result: ImportResult, added: tuple[str, ...], unchanged: tuple[str, ...]) -> dict[str, Any]:
+def _value(results: list[ImportResult], added: tuple[str, ...], unchanged: tuple[str, ...]) -> dict[str, Any]:
+    packages = {(package.arch, package.name): package for result in results for package in result.packages}
     return {
         "packages": [
             {
@@ -271,14 +274,20 @@ def _value(result: ImportResult, added: tuple[str, ...], unchanged: tuple[str, .
                 "sha256": package.sha256,
                 "size": package.size,
                 "scripts": [
-                    {"name": script.name, "sha256": script.sha256, "not_covered": list(script.not_covered())}
+                    {
+                        "name": script.name,
+                        "sha256": script.sha256,
+                        "treatment": script.treatment,
+                        "untranslated": [fault._asdict() for fault in script.untranslated],
+                    }
                     for script in package.scripts
                 ],
+                "steps": [str(step) for step in package.steps],
                 "privileged": list(package.privileged),
             }
-            for package in result.packages
+            for package in packages.values()
         ],
         "added": list(added),
         "unchanged": list(unchanged),
-        "notes": list(result.notes),
+        "notes": list(dict.fromkeys(note for result in results for note in result.notes)),
     }

@@ -14,6 +14,7 @@ from apkiln.formats.deb.version import sort_key
 
 _NAME = re.compile(rb"^Package: *(\S+)", re.MULTILINE)
 _PROVIDES = re.compile(rb"^Provides: *(.+(?:\n[ \t].+)*)", re.MULTILINE)
+_ESSENTIAL = re.compile(rb"^Essential: *yes", re.MULTILINE | re.IGNORECASE)
 _PROVIDED_NAME = re.compile(rb"\s*([a-z0-9][a-z0-9+.-]*)")
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -147,6 +148,11 @@ class PackageList:
     def names(self) -> Iterator[str]:
         """Every package name, in file order."""
         return (name.decode("latin-1") for name in self._starts)
+
+    def essential(self) -> Iterator[str]:
+        """Names of packages marked as essential, in file order."""
+        for found in _ESSENTIAL.finditer(self._text):
+            yield self._parse(self._stanza_start(found.start())).name
 
     def _index_provides(self) -> dict[bytes, list[int]]:
         table: dict[bytes, list[int]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from apkiln.core.errors import ApkilnError, FaultCollector, InputError, UnsatisfiableError
@@ -31,7 +31,7 @@ class Choice:
     provider: str
     """Name of the package that satisfies it."""
     reason: str
-    """`only` (one alternative), `first` (of several), `only-existing` (earlier ones do not exist or fit)."""
+    """`only` (one alternative), `first` (of several), `only-existing` (earlier ones do not exist or fit), `override`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,13 @@ class Closure:
         return frozenset(package.name for package in self.packages)
 
 
-def resolve_closure(snapshot: Snapshot, names: Iterable[str], drop: Drop | None = None) -> Closure:
+Preferred = Mapping[tuple[str, str], str]
+"""(package, canonical text of a group) → canonical text of the alternative that an override takes."""
+
+
+def resolve_closure(
+    snapshot: Snapshot, names: Iterable[str], drop: Drop | None = None, preferred: Preferred | None = None
+) -> Closure:
     """The closure of `names`: of every group the first alternative that the snapshot can satisfy, as apt chooses.
 
     A choice depends on the snapshot alone, never on what else is in the closure, so a package is converted alike whoever
@@ -68,7 +74,7 @@ def resolve_closure(snapshot: Snapshot, names: Iterable[str], drop: Drop | None 
         if len(found) == MAXIMUM_PACKAGES:
             raise InputError(f"more than {MAXIMUM_PACKAGES} packages", reason="limit-closure-packages")
         found[package.name] = package
-        for choice, provider in _choices(snapshot, package, faults):
+        for choice, provider in _choices(snapshot, package, preferred or {}, faults):
             leave_out = drop is not None and drop(package, choice.provider)
             (dropped if leave_out else kept).setdefault(package.name, []).append(choice)
             if not leave_out:
@@ -94,19 +100,28 @@ def _roots(snapshot: Snapshot, names: Iterable[str], faults: FaultCollector) -> 
     return roots
 
 
-def _choices(snapshot: Snapshot, package: BinaryPackage, faults: FaultCollector) -> list[tuple[Choice, BinaryPackage]]:
+def _choices(
+    snapshot: Snapshot, package: BinaryPackage, preferred: Preferred, faults: FaultCollector
+) -> list[tuple[Choice, BinaryPackage]]:
     chosen: list[tuple[Choice, BinaryPackage]] = []
     for group in package.depends:
         try:
-            chosen.append(choose(snapshot, package, group))
+            chosen.append(choose(snapshot, package, group, preferred.get((package.name, group_text(group)), "")))
         except ApkilnError as fault:
             faults.add(fault)
     return chosen
 
 
-def choose(snapshot: Snapshot, package: BinaryPackage, group: Group) -> tuple[Choice, BinaryPackage]:
-    """The first alternative of a group that the snapshot satisfies.  Raises as `resolve_closure`."""
+def choose(snapshot: Snapshot, package: BinaryPackage, group: Group, preferred: str = "") -> tuple[Choice, BinaryPackage]:
+    """The first alternative of a group that the snapshot satisfies, or the `preferred` one.  Raises as `resolve_closure`."""
     origin = Origin(package=f"{package.name} {package.version}")
+    if preferred:
+        group_of_one = tuple(relation for relation in group if str(relation) == preferred)
+        provider = snapshot.satisfying(group_of_one[0]) if group_of_one else None
+        if provider is None:
+            message = f"the override takes `{preferred}` for `{group_text(group)}`, which does not offer it"
+            raise UnsatisfiableError(message, reason="missing-alternative", origin=origin)
+        return Choice(package.name, group_text(group), group_of_one[0], provider.name, "override"), provider
     for position, relation in enumerate(group):
         _check_qualifier(relation, snapshot.architecture, origin)
         # A package that provides what it depends on satisfies itself.

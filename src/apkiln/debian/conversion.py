@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from apkiln.core.errors import VerificationError
 from apkiln.core.limits import GIB, Limits
 from apkiln.core.origin import Origin
+from apkiln.debian.accounts import AccountRegistry
+from apkiln.debian.applying import apply_steps
+from apkiln.debian.documentation import split_documentation
 from apkiln.debian.facts import PackageFacts, package_facts
 from apkiln.debian.file_tree import FileTree, build_tree, md5_of, merged_path, with_files
+from apkiln.debian.maintainer.steps import Step
+from apkiln.debian.maintainer.translating import ScriptOverride, translate_scripts
 from apkiln.debian.mapping import MappedPackage
 from apkiln.debian.translations import translate
 from apkiln.formats.apk.contents import PackageInfo
@@ -19,7 +24,7 @@ from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.deb.md5sums import parse_md5sums, write_md5sums
 from apkiln.formats.deb.package import DebControl, DebReader
 
-CONVERTER_VERSION = 1
+CONVERTER_VERSION = 2
 """Raise it when the same input gives other bytes: cached conversions are then not used."""
 STATUS_DIRECTORY = "var/lib/dpkg/status.d"
 """Where scanners look for the control fields of packages without dpkg (§10)."""
@@ -43,7 +48,10 @@ class ConversionPlan:
     mapped: MappedPackage
     deb_sha256: str
     kind: str = "package"
-    """`package`, or `layout` for the generated base layout."""
+    """`package`; `documentation` for the part of a package that people read; `layout` for the generated base layout; `meta` for a
+    package without files."""
+    source: str = ""
+    """Name of the Debian package that the files come from; empty for generated ones."""
 
 
 def unpack(stream: BinaryIO, package: str, limits: Limits) -> UnpackedDeb:
@@ -80,17 +88,27 @@ def check_md5sums(control: DebControl, tree: FileTree, package: str) -> None:
             )
 
 
-def facts_of(unpacked: UnpackedDeb) -> PackageFacts:
-    """The facts of a `.deb`, for pruning and licences."""
-    return package_facts(unpacked.control, unpacked.tree)
+def facts_of(unpacked: UnpackedDeb, architecture: str, overrides: Mapping[tuple[str, str], ScriptOverride]) -> PackageFacts:
+    """The facts of a `.deb`, for pruning, licences and scripts.  `architecture`: of the image, Debian name."""
+    translation = translate_scripts(unpacked.control, unpacked.tree, architecture, overrides)
+    return package_facts(unpacked.control, unpacked.tree, translation)
 
 
-def converted_tree(unpacked: UnpackedDeb, package: str) -> FileTree:
-    """The tree the package ships: Debian's files, translated effects, and what scanners read (§8, §10)."""
+class ConvertedTrees(NamedTuple):
+    """The files of a `.deb`, cut in two."""
+
+    main: FileTree
+    documentation: FileTree
+    """What people read; without entries when there is none."""
+
+
+def converted_trees(unpacked: UnpackedDeb, steps: Iterable[Step], accounts: AccountRegistry) -> ConvertedTrees:
+    """The trees the packages ship: Debian's files, translated effects, and what scanners read (§8, §9, §10)."""
     name = unpacked.control.fields.get("Package")
     newest = unpacked.control.newest
-    tree = translate(name, unpacked.tree, newest)
-    return with_files(tree, _status_files(name, unpacked.control, tree, newest), newest, package)
+    changed = translate(name, apply_steps(unpacked.tree, steps, accounts, newest, name), newest)
+    main, documentation = split_documentation(changed)
+    return ConvertedTrees(with_files(main, _status_files(name, unpacked.control, main, newest), newest, name), documentation)
 
 
 def _status_files(name: str, control: DebControl, tree: FileTree, newest: int) -> Iterator[tuple[Entry, bytes]]:
@@ -101,12 +119,10 @@ def _status_files(name: str, control: DebControl, tree: FileTree, newest: int) -
     if listed is None:
         return
     actual = md5_of(tree)
+    there = {entry.path for entry in tree.entries}
     rows = {merged_path(path): digest for path, digest in parse_md5sums(listed)}
-    yield _file(
-        f"{STATUS_DIRECTORY}/{name}.md5sums",
-        write_md5sums(tuple((path, actual.get(path, digest)) for path, digest in sorted(rows.items()))),
-        newest,
-    )
+    kept = tuple((path, actual.get(path, digest)) for path, digest in sorted(rows.items()) if path in there)
+    yield _file(f"{STATUS_DIRECTORY}/{name}.md5sums", write_md5sums(kept), newest)
 
 
 def _file(path: str, content: bytes, newest: int) -> tuple[Entry, bytes]:
@@ -129,5 +145,6 @@ def package_info(mapped: MappedPackage, build_date: int) -> PackageInfo:
         provides=mapped.provides,
         replaces=mapped.replaces,
         replaces_priority=mapped.replaces_priority,
+        provider_priority=mapped.provider_priority,
         comments=mapped.comments,
     )

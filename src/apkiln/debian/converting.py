@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FaultCollector, InputError, UnavailableError, VerificationError
 from apkiln.core.limits import Limits
@@ -16,27 +17,29 @@ from apkiln.core.origin import Origin
 from apkiln.core.progress import Reporter
 from apkiln.core.value import replace
 from apkiln.debian import layout
+from apkiln.debian.accounts import AccountRegistry, wanted_accounts
 from apkiln.debian.binaries import BinaryPackage
 from apkiln.debian.conversion import (
     CONVERTER_VERSION,
     MAXIMUM_DATA,
     ConversionPlan,
     UnpackedDeb,
-    converted_tree,
+    converted_trees,
     facts_of,
     package_info,
     unpack,
 )
 from apkiln.debian.facts import FACTS_VERSION, PackageFacts
-from apkiln.debian.file_tree import FileTree
+from apkiln.debian.file_tree import EMPTY_TREE, FileTree
 from apkiln.debian.lock import ImportedPackage
+from apkiln.debian.maintainer.translating import ScriptOverride
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.apk.package_writer import DataMember, PackageDraft, write_around, write_data
 from apkiln.formats.deflate.codec import Codec
 from apkiln.system.package_archive import PackageArchive
 from apkiln.system.store import Store
 
-_PREPARED_TABLE = "deb-prepared"
+_FACTS_TABLE, _PREPARED_TABLE = "deb-facts", "deb-prepared"
 _CHUNK = 1 << 20
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -67,6 +70,8 @@ class PreparedPackage:
     facts: PackageFacts
     data: DataMember
     """Its bytes are the blob of this SHA-256."""
+    documentation: DataMember | None
+    """As `data`, of the part that people read; None when there is none."""
     newest: int
     """Build date: newest time in the control member, Unix seconds."""
 
@@ -81,29 +86,93 @@ class ConvertedPackage:
     """Its bytes are the blob of this SHA-256."""
 
 
-def prepare_all(packages: Sequence[BinaryPackage], access: ImportAccess) -> dict[str, PreparedPackage]:
-    """Every package by name, read now or earlier.  The input faults of all packages are raised together."""
+class ScriptRules(NamedTuple):
+    """By what maintainer scripts are translated."""
+
+    architecture: str
+    """Of the image, Debian name."""
+    overrides: Mapping[tuple[str, str], ScriptOverride]
+    """By (package, script)."""
+
+    def key(self, package: str) -> str:
+        """A digest of all that concerns one package."""
+        own = [self.overrides[package, name] for name in ("preinst", "postinst") if (package, name) in self.overrides]
+        return hashlib.sha256(canonical_json.encode([self.architecture, own])).hexdigest()[:16]
+
+
+def prepare_all(
+    packages: Sequence[BinaryPackage], rules: ScriptRules, accounts: AccountRegistry, access: ImportAccess
+) -> dict[str, PreparedPackage]:
+    """Every package by name, read now or earlier.  The input faults of all packages are raised together.
+
+    `accounts` grows by the users and groups that the packages make: all are known before the first file gets an owner.
+    """
     # The biggest first: the last one to end decides how long all take.
     order = sorted(packages, key=lambda package: (-package.size, package.name))
-    found = _each("convert packages", order, lambda package: _prepared(package, access), access)
-    return {item.facts.name: item for item in found}
+    found = _each("convert packages", order, lambda package: _examined(package, rules, accounts, access), access)
+    accounts.assign(wanted_accounts(item.facts.translation.steps) for item in found)
+    waiting = [package for package, item in zip(order, found, strict=True) if item.prepared is None]
+    facts = {item.facts.name: item.facts for item in found}
+    later = _each(
+        "convert packages with accounts", waiting, lambda item: _finished(item, facts[item.name], accounts, access), access
+    )
+    done = [*later, *(item.prepared for item in found if item.prepared is not None)]
+    return {item.facts.name: item for item in done}
 
 
-def _prepared(package: BinaryPackage, access: ImportAccess) -> PreparedPackage:
+class _Examined(NamedTuple):
+    facts: PackageFacts
+    prepared: PreparedPackage | None
+    """None where an account has no number yet."""
+
+
+def _examined(package: BinaryPackage, rules: ScriptRules, accounts: AccountRegistry, access: ImportAccess) -> _Examined:
+    """The facts of a package, and its files when their owners are known: both need the package to be unpacked."""
     import msgspec
 
-    key = f"{package.sha256}-{FACTS_VERSION}-{CONVERTER_VERSION}-{access.codec.name}"
+    key = f"{package.sha256}-{FACTS_VERSION}-{rules.key(package.name)}"
+    stored = access.store.get(_FACTS_TABLE, key)
+    facts: PackageFacts | None = None
+    unpacked: UnpackedDeb | None = None
+    if stored is not None:
+        with suppress(msgspec.DecodeError):  # written by another version of this program
+            facts = msgspec.msgpack.decode(stored, type=PackageFacts)
+    if facts is None:
+        unpacked = _unpacked(package, access)
+        facts = facts_of(unpacked, rules.architecture, rules.overrides)
+        access.store.put(_FACTS_TABLE, key, msgspec.msgpack.encode(facts))
+    if not accounts.knows(wanted_accounts(facts.translation.steps)):
+        return _Examined(facts, None)
+    return _Examined(facts, _finished(package, facts, accounts, access, unpacked))
+
+
+def _finished(
+    package: BinaryPackage,
+    facts: PackageFacts,
+    accounts: AccountRegistry,
+    access: ImportAccess,
+    unpacked: UnpackedDeb | None = None,
+) -> PreparedPackage:
+    """The files of a package whose accounts all have numbers."""
+    import msgspec
+
+    wanted = wanted_accounts(facts.translation.steps)
+    numbers = [[accounts.user(name) for name, _ in wanted.users], [accounts.group(name) for name, _ in wanted.groups]]
+    steps = hashlib.sha256(canonical_json.encode([facts.translation.steps, numbers])).hexdigest()[:16]
+    key = f"{package.sha256}-{CONVERTER_VERSION}-{steps}-{access.codec.name}"
     stored = access.store.get(_PREPARED_TABLE, key)
     if stored is not None:
         with suppress(msgspec.DecodeError):  # written by another version of this program
-            known = msgspec.msgpack.decode(stored, type=PreparedPackage)
-            if access.store.size(Digest.sha256(known.data.sha256)) == known.data.size:
-                return known
-    unpacked = _unpacked(package, access)
-    tree = converted_tree(unpacked, f"{package.name} {package.version}")
-    prepared = PreparedPackage(facts_of(unpacked), _store_data(tree, access), unpacked.control.newest)
-    access.store.put(_PREPARED_TABLE, key, msgspec.msgpack.encode(prepared))
-    return prepared
+            data, documentation, newest = msgspec.msgpack.decode(stored, type=tuple[DataMember, DataMember | None, int])
+            if all(access.store.size(Digest.sha256(item.sha256)) == item.size for item in (data, documentation) if item):
+                return PreparedPackage(facts, data, documentation, newest)
+    unpacked = unpacked or _unpacked(package, access)
+    trees = converted_trees(unpacked, facts.translation.steps, accounts)
+    data = _store_data(trees.main, access)
+    documentation = _store_data(trees.documentation, access) if trees.documentation.entries else None
+    newest = unpacked.control.newest
+    access.store.put(_PREPARED_TABLE, key, msgspec.msgpack.encode((data, documentation, newest)))
+    return PreparedPackage(facts, data, documentation, newest)
 
 
 def _store_data(tree: FileTree, access: ImportAccess) -> DataMember:
@@ -162,8 +231,13 @@ def convert_all(
     def convert(plan: ConversionPlan) -> ConvertedPackage:
         if plan.kind == "layout":
             return _assembled(plan, *_layout(plan, layout_source, access), access)
-        item = prepared[plan.mapped.name]
-        return _assembled(plan, item.data, item.newest, packages[plan.mapped.name], item.facts, access)
+        if plan.kind == "meta":
+            return _assembled(plan, _store_data(EMPTY_TREE, access), 0, None, None, access)
+        item = prepared[plan.source]
+        data = item.documentation if plan.kind == "documentation" else item.data
+        assert data is not None, "planned from the same packages"
+        facts = item.facts if plan.kind == "package" else None
+        return _assembled(plan, data, item.newest, packages[plan.source], facts, access)
 
     return tuple(sorted(_each("assemble packages", plans, convert, access), key=lambda item: item.package.name))
 
@@ -206,11 +280,12 @@ def _assembled(
         written.sha256.hex(),
         written.size,
         written.identity.hex(),
-        source.version if source and facts else "",
+        source.version if source and plan.kind != "layout" else "",
         plan.deb_sha256,
         source.source if source else "",
         source.source_version if source else "",
-        facts.scripts if facts else (),
+        facts.translation.reports if facts else (),
+        facts.translation.steps if facts else (),
         facts.privileged if facts else (),
     )
     return ConvertedPackage(package, written.info, data)
@@ -220,6 +295,8 @@ def _each(task: str, items: Sequence[_T], work: Callable[[_T], _R], access: Impo
     """`work` on every item by threads, results in item order; the input faults of all items are raised together."""
     from concurrent.futures import ThreadPoolExecutor
 
+    if not items:
+        return []
     faults = FaultCollector.empty()
     results: list[_R] = []
     access.reporter.start(task, len(items), "packages")

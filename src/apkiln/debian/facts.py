@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from apkiln.debian.file_tree import FileTree, merged_path
-from apkiln.debian.scripts import ScriptReport, report_scripts
+from apkiln.debian.maintainer.translating import NOTHING, Translation
 from apkiln.debian.shell_words import quoted_commands, shell_commands
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.path import resolve_target
@@ -16,7 +16,7 @@ from apkiln.formats.deb.deb822 import decode
 from apkiln.formats.deb.package import DebControl
 from apkiln.formats.elf import read_elf
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 """Raise it when facts of the same `.deb` change: cached ones are then not used."""
 MAXIMUM_SCRIPT = 4 << 20
 """Bytes of a script that are looked at."""
@@ -69,12 +69,13 @@ class PackageFacts:
     """SPDX expression of the copyright file; empty when there is none that can be read."""
     licence_package: str
     """Package whose documentation directory this one's is a link to; empty otherwise."""
-    scripts: tuple[ScriptReport, ...]
+    translation: Translation
+    """What the maintainer scripts do, as steps, and what became of each script."""
     privileged: tuple[str, ...]
     """Paths with setuid or setgid, or with another owner than root."""
 
 
-def package_facts(control: DebControl, tree: FileTree) -> PackageFacts:
+def package_facts(control: DebControl, tree: FileTree, translation: Translation = NOTHING) -> PackageFacts:
     """Read the facts of a package.  Pure; some 10 ms per MB of programs and scripts."""
     name = control.fields.get("Package")
     files = [facts for entry in _leaves(tree) if (facts := _file_facts(entry, tree.contents.get(entry.path))) is not None]
@@ -85,7 +86,7 @@ def package_facts(control: DebControl, tree: FileTree) -> PackageFacts:
         tuple(sorted(files, key=lambda facts: facts.path)),
         licence,
         licence_package,
-        report_scripts(control),
+        translation,
         tuple(entry.path for entry in tree.entries if _is_privileged(entry)),
     )
 

@@ -35,6 +35,9 @@ class FileTree:
         return sum(entry.size for entry in self.entries)
 
 
+EMPTY_TREE = FileTree((), {}, 0)
+
+
 def merged_path(path: str) -> str:
     """Where a path of the archive lies after usr-merge."""
     return f"usr/{path}" if path.partition("/")[0] in MERGED else path

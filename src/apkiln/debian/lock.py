@@ -12,8 +12,9 @@ from apkiln.core.errors import FormatError
 from apkiln.core.origin import Origin
 from apkiln.debian.closure import Choice
 from apkiln.debian.ledger import LedgerRow
+from apkiln.debian.maintainer.steps import Step
+from apkiln.debian.maintainer.translating import ScriptReport
 from apkiln.debian.pruning import RULES_VERSION, PruneDecision
-from apkiln.debian.scripts import ScriptReport
 from apkiln.debian.snapshot import SuiteList
 
 VERSION = 1
@@ -39,7 +40,9 @@ class ImportedPackage:
     source: str
     source_version: str
     scripts: tuple[ScriptReport, ...]
-    """Maintainer scripts that were left out."""
+    """Maintainer scripts and what became of each."""
+    steps: tuple[Step, ...]
+    """What they and the package's declarations do."""
     privileged: tuple[str, ...]
     """Paths with setuid or setgid, or of another owner than root."""
 
@@ -51,6 +54,9 @@ class ImportRecord:
     names: tuple[str, ...]
     architecture: str
     prune: str
+    essential: str
+    overrides: str
+    """SHA-256 over the override files; empty for none."""
     converter: int
     lists: tuple[SuiteList, ...]
     packages: tuple[ImportedPackage, ...]
@@ -67,6 +73,8 @@ def lock_document(record: ImportRecord) -> bytes:
             "names": list(record.names),
             "architecture": record.architecture,
             "prune": record.prune,
+            "essential": record.essential,
+            "overrides": record.overrides,
             "converter": record.converter,
             "suites": [
                 {
@@ -79,12 +87,21 @@ def lock_document(record: ImportRecord) -> bytes:
                 }
                 for item in record.lists
             ],
-            "packages": [asdict(item) for item in record.packages],
+            "packages": [_package(item) for item in record.packages],
             "choices": [_choice(item) for item in record.choices if _is_choice(item)],
             "pruning": {"rules": RULES_VERSION, "decisions": [asdict(item) for item in record.decisions]},
             "notes": list(record.notes),
         }
     )
+
+
+def _package(item: ImportedPackage) -> dict[str, Any]:
+    return asdict(item) | {
+        "scripts": [
+            report._asdict() | {"untranslated": [fault._asdict() for fault in report.untranslated]} for report in item.scripts
+        ],
+        "steps": [str(step) for step in item.steps],
+    }
 
 
 def _is_choice(choice: Choice) -> bool:

@@ -12,6 +12,7 @@ from apkiln.debian.binaries import BinaryPackage
 from apkiln.debian.closure import Choice
 from apkiln.debian.facts import PackageFacts
 from apkiln.debian.ledger import ANCHOR, PACKAGE, Ledger
+from apkiln.debian.override_file import NO_OVERRIDES, Overrides
 from apkiln.debian.snapshot import Snapshot
 from apkiln.formats.deb.copyright import licence_reference
 from apkiln.formats.deb.relations import Relation
@@ -41,6 +42,8 @@ class MappedPackage:
     provides: tuple[str, ...]
     replaces: tuple[str, ...]
     replaces_priority: int
+    provider_priority: int
+    """0 = none."""
     comments: tuple[str, ...]
     """Raw Debian values that apk has no field for."""
 
@@ -58,10 +61,14 @@ class MappingResult:
 class Mapper:
     """Maps packages of one snapshot; grows the ledger by the versions it meets."""
 
-    def __init__(self, snapshot: Snapshot, ledger: Ledger, facts: Mapping[str, PackageFacts]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, ledger: Ledger, facts: Mapping[str, PackageFacts], overrides: Overrides = NO_OVERRIDES
+    ) -> None:
         self._snapshot = snapshot
         self._ledger = ledger
         self._facts = facts
+        self._licences = dict(overrides.licences)
+        self._priorities = dict(overrides.priorities)
 
     def seed(self, packages: Iterable[BinaryPackage]) -> None:
         """Give the ledger every version the snapshot holds of these packages and every version their relations name, each
@@ -102,6 +109,7 @@ class Mapper:
             provides=self._provides(package, notes),
             replaces=replaces,
             replaces_priority=REPLACING_PRIORITY if _takes_over(package, self._snapshot) else 0,
+            provider_priority=self._priorities.get(package.name, 0),
             comments=_comments(package),
         )
         return MappingResult(mapped, unknown_conflicts + unknown_replaces, tuple(notes))
@@ -151,13 +159,17 @@ class Mapper:
         return self._snapshot.candidate(name) is not None or any(item.name != package for item in self._snapshot.providers(name))
 
     def _licence(self, name: str) -> str:
+        if name in self._licences:
+            return self._licences[name]
         facts = self._facts.get(name)
         seen = {name}
         while facts is not None and not facts.licence and facts.licence_package not in ("", *seen):
             seen.add(facts.licence_package)
             name = facts.licence_package
             facts = self._facts.get(name)
-        return facts.licence if facts is not None and facts.licence else licence_reference(name)
+        if facts is not None and facts.licence:
+            return facts.licence
+        return licence_reference(name)
 
 
 def _arch(package: BinaryPackage) -> str:

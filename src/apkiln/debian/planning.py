@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from apkiln.core.arch import Arch
+from apkiln.core.errors import FormatError
+from apkiln.core.origin import Origin
 from apkiln.debian import layout
 from apkiln.debian.binaries import BinaryPackage
 from apkiln.debian.closure import Choice, Closure
 from apkiln.debian.conversion import ConversionPlan
+from apkiln.debian.converting import PreparedPackage
 from apkiln.debian.facts import PackageFacts
 from apkiln.debian.file_tree import merged_path
 from apkiln.debian.ledger import Ledger
@@ -17,18 +21,86 @@ from apkiln.debian.pruning import Pruned, missing_interpreters, unresolved_libra
 from apkiln.debian.snapshot import Snapshot
 
 
-def package_plans(closure: Closure, mapper: Mapper, facts: Mapping[str, PackageFacts]) -> tuple[list[ConversionPlan], list[str]]:
+def package_plans(
+    closure: Closure, mapper: Mapper, prepared: Mapping[str, PreparedPackage], snapshot: Snapshot
+) -> tuple[list[ConversionPlan], list[str]]:
+    """Plans for every package of a closure and for the documentation of each that has some, and notes for the user."""
     choices: dict[str, list[Choice]] = {}
     for choice in closure.choices:
         choices.setdefault(choice.package, []).append(choice)
     plans: list[ConversionPlan] = []
     notes: list[str] = []
     for package in closure.packages:
-        needed = layout.LAYOUT if _needs_layout(package, facts[package.name]) else ""
+        item = prepared[package.name]
+        needed = layout.LAYOUT if _needs_layout(package, item.facts) else ""
         result = mapper.map(package, choices.get(package.name, ()), needed)
-        plans.append(ConversionPlan(result.package, package.sha256))
+        plans.append(ConversionPlan(result.package, package.sha256, source=package.name))
+        if item.documentation is not None:
+            plans.append(_documentation_plan(result.package, package, snapshot))
         notes += [f"{package.name}: {note}" for note in result.notes]
     return plans, notes
+
+
+def licence_note(plans: Iterable[ConversionPlan]) -> list[str]:
+    """One sentence about all packages whose copyright file does not say the licence in a form that can be read."""
+    unknown = sorted(plan.source for plan in plans if plan.kind == "package" and plan.mapped.licence.startswith("LicenseRef-"))
+    if not unknown:
+        return []
+    shown = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+    return [f"the copyright files of {shown} do not say the licence in a form that can be read (LICENCE_UNKNOWN)"]
+
+
+def _documentation_plan(mapped: MappedPackage, package: BinaryPackage, snapshot: Snapshot) -> ConversionPlan:
+    """`<name>-doc`, or `<name>-doc-files` where the suite has a package of that name."""
+    name = f"{package.name}-doc"
+    name = f"{name}-files" if snapshot.knows(name) else name
+    kept = tuple(comment for comment in mapped.comments if not comment.startswith("deb-version"))
+    documentation = replace(
+        mapped, name=name, description=f"{mapped.description} (documentation)", depends=(), provides=(), replaces=(),
+        replaces_priority=0, provider_priority=0, comments=kept,
+    )  # fmt: skip
+    return ConversionPlan(documentation, package.sha256, "documentation", package.name)
+
+
+def essential_plan(arch: Arch, profile: str, names: tuple[str, ...], closure: Closure, ledger: Ledger) -> ConversionPlan:
+    """A package without files that brings in a profile (§6): an image names it beside what it is for."""
+    packages = {package.name: package for package in closure.packages}
+    identity = packages.get(layout.IDENTITY)
+    mapped = MappedPackage(
+        name=f"debian-essential-{profile}",
+        version=layout.layout_version(ledger.assign(identity.name, identity.version) if identity is not None else ""),
+        arch=arch.apk,
+        description=f"the packages of the profile `{profile}`",
+        url="",
+        maintainer="",
+        licence="CC0-1.0",
+        origin=layout.LAYOUT,
+        depends=tuple(sorted((layout.LAYOUT, *names))),
+        provides=(),
+        replaces=(),
+        replaces_priority=0,
+        provider_priority=0,
+        comments=(),
+    )
+    return ConversionPlan(mapped, "", kind="meta")
+
+
+def script_faults(closure: Closure, facts: Mapping[str, PackageFacts]) -> list[FormatError]:
+    """What stands in the way of carrying scripts over: every command without translation, with script, line and text (§8.1)."""
+    faults: list[FormatError] = []
+    for package in closure.packages:
+        for report in facts[package.name].translation.reports:
+            changed = report.treatment == "changed"
+            for item in report.untranslated:
+                faults.append(
+                    FormatError(
+                        f"`{item.text}`: {item.why}" + (" (the override is for another text)" if changed else ""),
+                        reason="script-changed" if changed else "script-untranslated",
+                        origin=Origin(report.name, item.line, package=f"{package.name} {package.version}"),
+                        hint=f"review the script and cover it in an override file: source_sha256 {report.sha256}",
+                    )
+                )
+    return faults
 
 
 def _needs_layout(package: BinaryPackage, facts: PackageFacts) -> bool:
@@ -59,6 +131,7 @@ def layout_plan(arch: Arch, source: BinaryPackage | None, ledger: Ledger, snapsh
         provides=(),
         replaces=(),
         replaces_priority=0,
+        provider_priority=0,
         comments=comments,
     )
     return ConversionPlan(mapped, source.sha256 if source else "", kind="layout")

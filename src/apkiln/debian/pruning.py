@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from apkiln.debian.binaries import BinaryPackage
-from apkiln.debian.closure import Closure, resolve_closure
+from apkiln.debian.closure import Closure, Preferred, resolve_closure
 from apkiln.debian.facts import DOCUMENTATION, FileFacts, PackageFacts
 from apkiln.debian.snapshot import Snapshot
 
@@ -86,6 +86,19 @@ class PruneDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneRules:
+    """What a person adds to the rules of this module."""
+
+    keep: frozenset[str] = frozenset()
+    """Packages that are never left out."""
+    drop: frozenset[str] = frozenset()
+    """Further packages that are left out where the proof holds."""
+    acknowledged: tuple[Acknowledgement, ...] = ACKNOWLEDGED
+    preferred: Preferred = field(default_factory=dict)
+    """Alternatives that overrides take."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """A closure without installer-only packages, and the reasons."""
 
@@ -99,7 +112,7 @@ def prune_installer(
     names: tuple[str, ...],
     full: Closure,
     facts: Mapping[str, PackageFacts],
-    acknowledged: tuple[Acknowledgement, ...] = ACKNOWLEDGED,
+    rules: PruneRules | None = None,
 ) -> Pruned:
     """Leave out every dependency on a package of the list that the dependent's own files give no evidence for.
 
@@ -107,9 +120,10 @@ def prune_installer(
     same dependencies in every import, and a package that uses D keeps its own dependency on it.  Uses that are declared
     nowhere are told, not repaired, as with all of Essential (§6).  `facts`: of every package of `full`.
     """
-    proof = _Proof(facts, acknowledged)
-    closure = resolve_closure(snapshot, names, proof.may_drop)
-    concerned = sorted({choice.provider for choice in full.choices} & INSTALLER_ONLY)
+    given = rules or PruneRules()
+    proof = _Proof(facts, given)
+    closure = resolve_closure(snapshot, names, proof.may_drop, given.preferred)
+    concerned = sorted({choice.provider for choice in full.choices} & (INSTALLER_ONLY | given.drop))
     return Pruned(closure, tuple(_decision(name, closure, proof, facts) for name in concerned))
 
 
@@ -138,15 +152,16 @@ class _Found(NamedTuple):
 class _Proof:
     """Evidence between pairs of packages, looked for once."""
 
-    def __init__(self, facts: Mapping[str, PackageFacts], acknowledged: tuple[Acknowledgement, ...]) -> None:
+    def __init__(self, facts: Mapping[str, PackageFacts], rules: PruneRules) -> None:
         self._facts = facts
-        self._acknowledged = acknowledged
+        self._acknowledged = rules.acknowledged
+        self._droppable = (INSTALLER_ONLY | rules.drop) - rules.keep
         self._pairs: dict[tuple[str, str], _Found] = {}
         self._reach: dict[str, _Reach] = {}
 
     def may_drop(self, package: BinaryPackage, provider: str) -> bool:
         """The `Drop` of `resolve_closure`."""
-        return provider in INSTALLER_ONLY and not self.found(package.name, provider).evidence
+        return provider in self._droppable and not self.found(package.name, provider).evidence
 
     def found(self, package: str, provider: str) -> _Found:
         """Evidence in the files of `package` for `provider`."""

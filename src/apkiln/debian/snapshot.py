@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,8 +14,6 @@ from apkiln.formats.deb.relations import Relation
 from apkiln.formats.deb.release import IndexFile, Release
 from apkiln.formats.deb.version import sort_key
 
-MAXIMUM_SKEW = 24 * 3600
-"""Seconds between the dates of live suites whose release files were fetched together; see `check_skew`."""
 _PRIORITIES = ("required", "important", "standard", "optional", "extra")
 
 
@@ -96,6 +94,15 @@ class Snapshot:
         for index in self._indexes:
             yield from index.packages(name)
 
+    def essential(self) -> tuple[str, ...]:
+        """Names of the packages that every installation has, sorted."""
+        named = {name for index in self._indexes for name in index.essential()}
+        return tuple(sorted(name for name in named if (package := self.candidate(name)) is not None and package.essential))
+
+    def names(self) -> tuple[str, ...]:
+        """Every name of a real package, sorted."""
+        return tuple(sorted({name for index in self._indexes for name in index.names()}))
+
     def knows(self, name: str) -> bool:
         """Whether the name exists, real or virtual."""
         return self.candidate(name) is not None or bool(self.providers(name))
@@ -114,13 +121,6 @@ def provides(package: BinaryPackage, relation: Relation) -> bool:
     if not relation.operator:
         return bool(versions)
     return any(version and relation.allows(version) for version in versions)
-
-
-def check_skew(dates: Iterable[int], origin: Origin) -> None:
-    """Refuse release dates further apart than a day (`snapshot-skew`); meant for dated snapshots, where it is an accident."""
-    known = sorted(dates)
-    if known and known[-1] - known[0] > MAXIMUM_SKEW:
-        raise VerificationError("the suites are of different days", reason="snapshot-skew", origin=origin)
 
 
 def _provider_order(package: BinaryPackage) -> tuple[int, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from apkiln.core.errors import ConflictError, UnavailableError, UsageError
+from apkiln.core.errors import ConflictError, UnavailableError, UsageError, VerificationError
 from apkiln.core.origin import Origin
 from apkiln.formats.deb.sources import Source
 
@@ -13,6 +15,10 @@ ORIGINS = ("Debian", "Ubuntu")
 """Values of a release's `Origin` that count when the sources are the machine's own."""
 UPDATES = ("", "-updates", "-security", "/updates")
 """What follows the base name in the suites that belong together; backports and proposed updates do not."""
+
+MAXIMUM_SKEW = 24 * 3600
+"""Seconds between snapshots that may be used together."""
+_STAMP = re.compile(r"/([0-9]{8}T[0-9]{6})Z(?:/|$)")
 
 ROLLING = ("sid", "unstable")
 """Suites that have no updates beside them."""
@@ -47,6 +53,46 @@ def select_sources(sources: Sequence[Source], suite: str) -> tuple[Source, ...]:
         for source, ending in zip(alike, endings, strict=True)
         if not ending or wanted not in ROLLING
     )
+
+
+def with_further_suites(sources: Sequence[Source], suites: Sequence[str]) -> tuple[Source, ...]:
+    """The sources of the first suite (`select_sources`) and of suites beside it, such as `bookworm-backports` for `bookworm`.
+
+    Raises UsageError (`other-suite`) for a suite that is not the first one's.
+    """
+    chosen = list(select_sources(sources, suites[0] if suites else ""))
+    base = base_suite(chosen)
+    for suite in suites[1:]:
+        if not suite.startswith(f"{base}-"):
+            message = f"`{suite}` is no suite beside `{base}`"
+            raise UsageError(message, reason="other-suite", hint="import each suite into a repository of its own")
+        chosen += [replace(source, suite=suite) for source in chosen if source.suite == base]
+    return tuple(dict.fromkeys(chosen))
+
+
+def check_instants(sources: Sequence[Source]) -> None:
+    """Refuse dated snapshots that are more than a day apart, or used together with a live archive (§11).
+
+    The date of a release file says nothing here: a stable suite is months older than its security updates.  What counts is
+    the instant that the address of a snapshot archive names.  Raises VerificationError (`snapshot-skew`).
+    """
+    stamps = {_instant(source.uri) for source in sources}
+    known = sorted(stamp for stamp in stamps if stamp is not None)
+    if known and (None in stamps or (known[-1] - known[0]).total_seconds() > MAXIMUM_SKEW):
+        raise VerificationError(
+            "the sources are of different instants",
+            reason="snapshot-skew",
+            hint="use snapshots of one day, or `--allow-skew`",
+            details=[f"{source.suite}: {_instant(source.uri) or 'live'}" for source in sources],
+        )
+
+
+def _instant(uri: str) -> datetime | None:
+    found = _STAMP.search(uri)
+    try:
+        return datetime.strptime(found[1], "%Y%m%dT%H%M%S") if found else None
+    except ValueError:
+        return None
 
 
 def base_suite(sources: Sequence[Source]) -> str:

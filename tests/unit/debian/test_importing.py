@@ -125,7 +125,8 @@ def test_paths_are_merged_and_scanners_find_the_package(suites: dict[str, list[b
     result = import_packages(request("tool"), (), given)
     tool = contents(result, given)["tool"]
     assert paths(tool) == [
-        "usr/bin/tool", "usr/share/doc/tool/copyright", "var/lib/dpkg/status.d/tool", "var/lib/dpkg/status.d/tool.md5sums",
+        "usr/bin/tool", "usr/share/apkiln/accounts/tool.json", "usr/share/doc/tool/copyright",
+        "var/lib/dpkg/status.d/tool", "var/lib/dpkg/status.d/tool.md5sums",
     ]  # fmt: skip
     status = file_content(result, given, "tool", "var/lib/dpkg/status.d/tool")
     assert status.startswith(b"Package: tool\nVersion: 1.0-1\n")
@@ -155,8 +156,8 @@ def test_the_lock_says_everything(suites: dict[str, list[bytes]], access: Access
     assert choices == {"debconf (>= 0.5) | debconf-2.0": ("debconf", "first"), "shell": ("dash", "only")}
     tool = next(item for item in lock["packages"] if item["name"] == "tool")
     assert tool["deb_version"] == "1.0-1" and len(tool["deb_sha256"]) == len(tool["sha256"]) == 64
-    commands = {item["command"]: item["verdict"] for item in tool["scripts"][0]["commands"]}
-    assert commands == {"adduser": "not-covered", "ldconfig": "speed", "set": "structure"}
+    assert [(item["name"], item["treatment"]) for item in tool["scripts"]] == [("postinst", "translated")]
+    assert tool["steps"] == ["user tool '' nogroup /nonexistent /usr/sbin/nologin ''"]
 
 
 def test_equal_input_gives_equal_bytes(suites: dict[str, list[bytes]], access: Access) -> None:

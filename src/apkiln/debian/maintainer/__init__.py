@@ -1,0 +1,1 @@
+"""Maintainer scripts as lists of declared steps: read and followed on paper, never run (spec debian.md §8)."""
