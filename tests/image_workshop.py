@@ -75,7 +75,13 @@ class Workshop:
 
     def resolved(self, *, drift: tuple[str, ...] = (), overlay: Overlay = NO_OVERLAY) -> Resolution:
         loaded = self.loaded(overlay)
-        return resolve(loaded.configuration, loaded.checksum, ResolveOptions(AMD64, drift=drift), self.access)
+        return resolve(
+            loaded.configuration,
+            loaded.checksum,
+            ResolveOptions(AMD64, drift=drift),
+            self.access,
+            lambda text: open_place(self.files, HERE / text, DEFAULT_LIMITS),
+        )
 
     def locked(self, *, drift: tuple[str, ...] = ()) -> Lock:
         return lock_image("image.yaml", self.loaded(), self.resolved(drift=drift), HERE, self.access)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from apkiln.core.limits import Limits
     from apkiln.image.configuration.loading import LoadedConfiguration
     from apkiln.image.lock.replaying import LockFile
+    from apkiln.image.place import Place
     from apkiln.image.resolving import Resolution, ResolveOptions
 
 _LIMITS = (
@@ -80,10 +81,26 @@ def resolve_definition(
         file = read_lock(path, arguments, context)
         resolution = resolve_locked(file, loaded, options, access, sinks(access) if sinks else None)
     else:
-        resolution = resolve(loaded.configuration, loaded.checksum, options, access)
+        resolution = resolve(
+            loaded.configuration, loaded.checksum, options, access, lambda text: open_base_place(text, context)
+        )
     for notice in resolution.notices:
         context.reporter.note(notice)
     return Resolved(loaded, resolution, access)
+
+
+def open_base_place(text: str, context: Context) -> Place:
+    """The place of a base image: a layout or archive, or `registry:HOST/NAME@DIGEST` (the word before the colon may be left
+    out).  Raises UsageError (`base-without-digest`) and what `open_named_place` raises."""
+    from apkiln.cli.places import open_named_place
+    from apkiln.image.registry_place import PREFIX
+
+    if not text.startswith(PREFIX) and "@sha256:" not in text:
+        return open_named_place(text, context)
+    if "@sha256:" not in text:
+        hint = "write `registry:HOST/NAME@sha256:…`, so that the same definition always means the same image"
+        raise UsageError(f"`{text}` names a base image without a digest", reason="base-without-digest", hint=hint)
+    return open_named_place(PREFIX + text.removeprefix(PREFIX), context)
 
 
 def resolve_options(arguments: argparse.Namespace, context: Context) -> ResolveOptions:

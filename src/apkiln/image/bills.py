@@ -77,7 +77,10 @@ def parse_formats(text: str) -> tuple[str, ...]:
 class Bills:
     """The bills of one architecture."""
 
-    def __init__(self, store: Store, plan: ArchitecturePlan, tree: PlannedTree, request: BillRequest) -> None:
+    def __init__(
+        self, store: Store, plan: ArchitecturePlan, tree: PlannedTree, request: BillRequest, base: Digest | None = None
+    ) -> None:
+        self._base = base
         self._store = store
         self._plan = plan
         self._tree = tree
@@ -117,7 +120,8 @@ class Bills:
         system = draft.read("etc/os-release").hex() if draft.file_at("etc/os-release") else ""
         packages = [package.files.head.sha256.hex() for package in self._tree.plan.packages]
         request = [name, self._request.settings._asdict(), self._request.vcs_url, self._request.lenient]
-        described = [_RULES, __version__, self._plan.document(), packages, added, system, request]
+        base = str(self._base) if self._base is not None else ""
+        described = [_RULES, __version__, self._plan.document(), packages, added, system, request, base]
         return hashlib.sha256(canonical_json.encode(described, sort_keys=True)).hexdigest()
 
     def _remembered(self, described: list[object], make: Callable[[], bytes]) -> bytes:
@@ -140,6 +144,7 @@ class Bills:
             self._added(draft, len(layers) - 1),
             read_system(draft),
             self._request.vcs_url,
+            self._base,
         )
         document, passed_over = image_sbom(facts, self._authorship(), lenient=self._request.lenient)
         for fault in passed_over:
@@ -280,8 +285,12 @@ def _user_files(draft: Draft, tree: PlannedTree) -> list[tuple[str, bytes, str]]
     return [
         (path, node.content, node.rule)
         for path, node in sorted(draft.nodes.items())
-        if node.rule in _USER_RULES and node.entry.type is EntryType.FILE and node.content is not None and tree.peek(path) is None
+        if node.rule in _USER_RULES and node.entry.type is EntryType.FILE and node.content is not None and not _owned(tree, path)
     ]
+
+
+def _owned(tree: PlannedTree, path: str) -> bool:
+    return tree.peek(path) is not None and bool(tree.package(path))
 
 
 def _written(document: Document, form: str) -> bytes:
@@ -310,4 +319,6 @@ def _own_words(record: IndexRecord, info: PackageInfo) -> IndexRecord:
 
 def _download(package: PlannedPackage) -> str:
     record = package.record
+    if package.from_base:
+        return ""
     return f"{package.repository}/{record.arch}/{record.name_version}.apk"

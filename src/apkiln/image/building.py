@@ -26,9 +26,10 @@ from apkiln.image.configuration.model import ImageConfiguration, SbomSettings
 from apkiln.image.documents import BuiltLayer, image_annotations, image_configuration
 from apkiln.image.grouping import group_notices, group_packages, places_of
 from apkiln.image.install_scripts import script_notices
-from apkiln.image.layer_making import LayerMaker
+from apkiln.image.layer_making import LayerMaker, Lower
 from apkiln.image.library_facts import LibraryFacts
 from apkiln.image.local_files import read_local_files
+from apkiln.image.plan import ArchitecturePlan
 from apkiln.image.planned_tree import PlannedTree
 from apkiln.image.resolving import Resolution, ResolvedArchitecture
 from apkiln.rootfs.ownership import plan_tree
@@ -38,6 +39,7 @@ from apkiln.rootfs.tree_plan import OwnershipPolicy
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from apkiln.image.base.opening import Base
 
 DEFAULT_POLICY = OwnershipPolicy()
 HERE = PurePosixPath(".")
@@ -121,23 +123,44 @@ def _build(
 ) -> BuiltArchitecture:
     plan = resolved.plan
     with _Threads(access.jobs) as threads:
-        segments = _segments(resolved, resolution, options.codec, access, threads)
-        tree_plan = plan_tree([segment.files for segment in segments], options.ownership)
-        scripts = script_notices(tree_plan, configuration.scripts)
-        tree = PlannedTree(
-            tree_plan,
-            lambda position, path: read_content(access.store, segments[position], path),
-            lambda position, path: open_content(access.store, segments[position], path),
-        )
-        bills = Bills(access.store, plan, tree, options.bills)
-        completed = _complete(configuration, resolved, resolution, options, access, tree, segments, bills)
-        groups = group_packages([segment.files for segment in segments], configuration.layering)
-        layers = LayerMaker(access.store, options.codec, tree, completed.draft, segments).make(groups)
-    image = _image(configuration, plan.arch, layers, plan.epoch, completed.user, options.vcs_url)
+        new = _segments(resolved, resolution, options.codec, access, threads)
+        lower = _lower(resolved.base, access)
+        segments, old = (*lower.segments, *new), len(lower.segments)
+        tree = _planned_tree(resolved.base, new, options, access)
+        scripts = script_notices(tree.plan, configuration.scripts)
+        bills = Bills(access.store, plan, tree, options.bills, lower.below.digest if lower.below else None)
+        completed = _complete(configuration, resolved, resolution, options, access, tree, bills)
+        groups = group_packages([segment.files for segment in new], configuration.layering)
+        shifted = tuple(tuple(old + position for position in group) for group in groups)
+        upper = LayerMaker(access.store, options.codec, tree, completed.draft, segments, old).make(shifted)
+    image = _image(configuration, plan, (*lower.layers, *upper), lower, completed.user, options.vcs_url)
+    layers = (*lower.layers, *upper)
+    places = (*lower.places, *(len(lower.layers) + place for place in places_of(groups, len(new))))
     digests = [item.layer.digests for item in layers]
-    bill = bills.beside(completed.draft, image.descriptor.digest, digests, places_of(groups, len(segments)), options.sbom_formats)
-    notices = (*map(str, tree_plan.notices), *group_notices(groups), *scripts, *completed.notices, *bills.notices)
-    return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, notices, tree)
+    bill = bills.beside(completed.draft, image.descriptor.digest, digests, places, options.sbom_formats)
+    said = (*lower.notices, *map(str, tree.plan.notices), *group_notices(groups), *scripts, *completed.notices)
+    return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, (*said, *bills.notices), tree)
+
+
+def _lower(base: Base | None, access: Access) -> Lower:
+    if base is None:
+        return Lower()
+    from apkiln.image.base.layering_upon import lower_part
+
+    return lower_part(base, access.store)
+
+
+def _planned_tree(base: Base | None, segments: tuple[Segment, ...], options: BuildOptions, access: Access) -> PlannedTree:
+    """Who owns which path, with the contents at hand."""
+    if base is not None:
+        from apkiln.image.base.layering_upon import tree_upon
+
+        return tree_upon(base, segments, options.ownership, access.store)
+    return PlannedTree(
+        plan_tree([segment.files for segment in segments], options.ownership),
+        lambda position, path: read_content(access.store, segments[position], path),
+        lambda position, path: open_content(access.store, segments[position], path),
+    )
 
 
 class _Threads:
@@ -201,24 +224,38 @@ def _complete(
     options: BuildOptions,
     access: Access,
     tree: PlannedTree,
-    segments: tuple[Segment, ...],
     bills: Bills,
 ) -> CompletedTree:
+    base = resolved.base
+    account = None
+    if base is not None:
+        from apkiln.image.base.layering_upon import account_of
+
+        account = account_of(base, tree)
     inputs = CompletionInputs(
         configuration,
         resolved.plan,
         tuple((key.name, key.pem) for key in resolution.keyring.keys),
         read_local_files(access.files, options.directory, configuration.paths, access.limits),
         options.allow_missing_bundle,
+        account,
+        base.repositories if base is not None else (),
     )
-    libraries = LibraryFacts(access.store, tree, segments)
+    libraries = LibraryFacts(access.store, tree)
     return complete_tree(tree, inputs, libraries.write_cache, bills.write_inside)
 
 
 def _image(
-    configuration: ImageConfiguration, arch: Arch, layers: Sequence[BuiltLayer], epoch: int, user: str, vcs_url: str
+    configuration: ImageConfiguration,
+    plan: ArchitecturePlan,
+    layers: Sequence[BuiltLayer],
+    lower: Lower,
+    user: str,
+    vcs_url: str,
 ) -> Image:
-    document = encode_configuration(image_configuration(configuration, arch, layers, epoch, user, vcs_url))
+    own = layers[len(lower.layers) :]
+    described = image_configuration(configuration, plan.arch, own, plan.epoch, user, vcs_url, lower.below)
     measured = [item.layer.digests for item in layers]
     descriptors = [Descriptor(digests.media_type, digests.digest, digests.size) for digests in measured]
-    return assemble(document, descriptors, Platform.of(arch), image_annotations(configuration, epoch, vcs_url))
+    annotations = image_annotations(configuration, plan.epoch, vcs_url, lower.below)
+    return assemble(encode_configuration(described), descriptors, Platform.of(plan.arch), annotations)

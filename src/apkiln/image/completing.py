@@ -16,7 +16,7 @@ from apkiln.image.generated.certificates import certificate_paths, certificates
 from apkiln.image.generated.configuration_copy import configuration_copy
 from apkiln.image.generated.draft import Draft
 from apkiln.image.generated.keys import build_keys, runtime_keys
-from apkiln.image.generated.manifest import manifest
+from apkiln.image.generated.manifest import BaseAccount, manifest
 from apkiln.image.generated.os_release import os_release
 from apkiln.image.generated.paths import LocalTree, apply_paths
 from apkiln.image.generated.presence import remark_on_absence
@@ -45,6 +45,10 @@ class CompletionInputs:
     local: LocalTree
     """Local files that `paths` copies."""
     allow_missing_bundle: bool = False
+    base: BaseAccount | None = None
+    """What is known of the base image."""
+    base_repositories: tuple[str, ...] = ()
+    """Lines of its `/etc/apk/repositories`."""
 
 
 @value
@@ -84,11 +88,11 @@ def complete_tree(
     busybox_links(draft, _busybox_packages(plan))
     device_nodes(draft)
     write_library_cache(draft, plan.arch)
-    repositories(draft, configuration.contents)
+    repositories(draft, configuration.contents, inputs.base_repositories)
     remark_on_absence(draft)
     write_sbom(draft)
     apk_database(draft, tree.plan, {package.record.name: package.tag for package in plan.packages if package.tag})
-    manifest(draft, tree.sha256)
+    manifest(draft, tree.sha256, inputs.base)
     return CompletedTree(draft, user, tuple(draft.notices))
 
 

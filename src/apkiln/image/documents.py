@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from apkiln.core.arch import Arch
+from apkiln.core.digest import Digest
 from apkiln.core.secret import redact_url
 from apkiln.formats.oci.documents import Configuration, Healthcheck, History, Pairs, Platform, Process, created_time
 from apkiln.image.assembling import StoredLayer
@@ -18,6 +19,8 @@ CREATED = "org.opencontainers.image.created"
 SOURCE = "org.opencontainers.image.source"
 REVISION = "org.opencontainers.image.revision"
 TITLE = "org.opencontainers.image.title"
+BASE_NAME = "org.opencontainers.image.base.name"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
 VENDOR = "org.opencontainers.image.vendor"
 DEFAULT_ENVIRONMENT = (
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"),
@@ -37,8 +40,18 @@ class BuiltLayer(NamedTuple):
     """Name and version each, in the order of the layer."""
 
 
-def image_annotations(configuration: ImageConfiguration, epoch: int, vcs_url: str = "") -> Pairs:
-    """Annotations of manifests and of the index: those of the definition, the time, source and revision.
+class Below(NamedTuple):
+    """The image that this one builds upon."""
+
+    name: str
+    """Its reference in a registry; empty = none."""
+    digest: Digest | None
+    """Of its manifest."""
+    configuration: Configuration
+
+
+def image_annotations(configuration: ImageConfiguration, epoch: int, vcs_url: str = "", below: Below | None = None) -> Pairs:
+    """Annotations of manifests and of the index: those of the definition, the time, source and revision, the base image.
 
     `vcs_url`: what was found beside the definition; `vcs-url` of the definition comes first.
     """
@@ -46,22 +59,78 @@ def image_annotations(configuration: ImageConfiguration, epoch: int, vcs_url: st
     found = dict(configuration.annotations) | {CREATED: created_time(epoch)}
     if at and source:
         found |= {SOURCE: source, REVISION: revision}
+    if below is not None and below.name:
+        found[BASE_NAME] = below.name
+    if below is not None and below.digest is not None:
+        found[BASE_DIGEST] = str(below.digest)
     return tuple(sorted(found.items()))
 
 
 def image_configuration(
-    configuration: ImageConfiguration, arch: Arch, layers: Sequence[BuiltLayer], epoch: int, user: str, vcs_url: str = ""
+    configuration: ImageConfiguration,
+    arch: Arch,
+    layers: Sequence[BuiltLayer],
+    epoch: int,
+    user: str,
+    vcs_url: str = "",
+    below: Below | None = None,
 ) -> Configuration:
-    """The configuration blob of one image.  `user`: `run-as` after user names became numbers."""
+    """The configuration blob of one image.  `user`: `run-as` after user names became numbers; `layers`: without the base's."""
     created = created_time(epoch)
-    comment = _comment(configuration, len(layers))
+    comment = _comment(configuration, len(layers)) if below is None else ""
+    started = process(configuration, image_annotations(configuration, epoch, vcs_url), user)
+    rows = tuple(History(created, _created_by(item.packages), AUTHOR, comment) for item in layers)
+    if below is not None:
+        return _upon(below.configuration, configuration, layers, created, rows, started)
     return Configuration(
         platform=Platform.of(arch),
         created=created,
         author=AUTHOR,
         diff_ids=tuple(item.layer.digests.diff_id for item in layers),
-        history=tuple(History(created, _created_by(item.packages), AUTHOR, comment) for item in layers),
-        process=process(configuration, image_annotations(configuration, epoch, vcs_url), user),
+        history=rows,
+        process=started,
+    )
+
+
+def _upon(
+    old: Configuration,
+    settings: ImageConfiguration,
+    layers: Sequence[BuiltLayer],
+    created: str,
+    rows: tuple[History, ...],
+    started: Process,
+) -> Configuration:
+    """The configuration of an image upon another: its layers and history first, its process where ours says nothing."""
+    past = old.history
+    if sum(1 for row in past if not row.empty_layer) != len(old.diff_ids):
+        past = tuple(History(old.created, "base image") for _ in old.diff_ids)
+    return Configuration(
+        platform=old.platform,
+        created=created,
+        author=AUTHOR,
+        diff_ids=(*old.diff_ids, *(item.layer.digests.diff_id for item in layers)),
+        history=(*past, *rows),
+        process=inherited(old.process, started, settings),
+    )
+
+
+def inherited(old: Process, new: Process, settings: ImageConfiguration) -> Process:
+    """`new` with what only the base says: environment, labels, volumes and ports by key, everything else as a whole.
+
+    A new entrypoint drops the command of the base, which was meant for another program.
+    """
+    variables = dict(DEFAULT_ENVIRONMENT) | dict(text.partition("=")[::2] for text in old.env) | dict(settings.environment)
+    return Process(
+        cmd=new.cmd or (() if new.entrypoint else old.cmd),
+        entrypoint=new.entrypoint or old.entrypoint,
+        env=tuple(sorted(f"{name}={text}" for name, text in variables.items())),
+        labels=tuple(sorted((dict(old.labels) | dict(new.labels)).items())),
+        user=new.user or old.user,
+        volumes=tuple(sorted({*old.volumes, *new.volumes})),
+        working_dir=new.working_dir or old.working_dir,
+        exposed_ports=tuple(sorted({*old.exposed_ports, *new.exposed_ports})),
+        stop_signal=new.stop_signal or old.stop_signal,
+        healthcheck=new.healthcheck or old.healthcheck,
     )
 
 

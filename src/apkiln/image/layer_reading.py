@@ -46,8 +46,17 @@ class LayerReader:
     Members of gzip and frames of zstd may be several.  Cost: inflating plus two SHA-256 passes; memory: a few chunks.
     """
 
-    def __init__(self, stream: BinaryIO, limits: Limits = DEFAULT_LIMITS, *, name: str = "") -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        name: str = "",
+        sink: Callable[[bytes], object] | None = None,
+    ) -> None:
+        """`sink` is given the uncompressed tar, before it is read."""
         self._source = _Counting(stream)
+        self._sink = sink
         self._limits = limits
         self._tar_hash = hashlib.sha256()
         self._compression = Compression.NONE
@@ -61,6 +70,11 @@ class LayerReader:
         self._finished = True
 
     @property
+    def offset(self) -> int:
+        """Where the content of the current entry begins in the uncompressed tar."""
+        return self._reader.offset
+
+    @property
     def measured(self) -> Measured:
         assert self._finished, "a layer is measured when it has been read to its end"
         digest = Digest.sha256(self._source.sha256.digest())
@@ -69,6 +83,8 @@ class LayerReader:
     def _plain(self) -> Iterator[bytes]:
         for chunk in self._uncompressed():
             self._tar_hash.update(chunk)
+            if self._sink is not None:
+                self._sink(chunk)
             yield chunk
 
     def _uncompressed(self) -> Iterator[bytes]:

@@ -64,12 +64,13 @@ class KeptContent(NamedTuple):
 GeneratedPart = bytes | KeptContent
 
 
-def skeleton(directories: Iterable[Directory], draft: Draft) -> bytes:
-    """Tar entries of all directories of the finished tree, parents first."""
+def skeleton(directories: Iterable[Directory], draft: Draft, below: Callable[[str], Entry | None] = lambda path: None) -> bytes:
+    """Tar entries of all directories of the finished tree, parents first, without those that lower layers have alike."""
     entries = {item.path: item.entry() for item in directories if item.path not in draft.removed}
     for path, node in draft.nodes.items():
         if node.entry.type is EntryType.DIRECTORY:
             entries[path] = node.entry
+    entries = {path: entry for path, entry in entries.items() if below(path) != entry}
     return b"".join([layer_header(entries[path]) for path in sorted(entries, key=tree_order)])
 
 

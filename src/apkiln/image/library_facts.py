@@ -15,7 +15,6 @@ from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft
 from apkiln.image.generated.library_cache import CONFIGURATION, PATH, RULE, candidates, library_cache
 from apkiln.image.planned_tree import PlannedTree
-from apkiln.rootfs.segments import Segment, open_content
 from apkiln.system.store import Store
 
 if TYPE_CHECKING:
@@ -29,12 +28,11 @@ _IN_MEMORY = 16 * MIB
 
 
 class LibraryFacts:
-    """Writes the library cache of one tree.  `segments`: by position in the tree's plan."""
+    """Writes the library cache of one tree."""
 
-    def __init__(self, store: Store, tree: PlannedTree, segments: tuple[Segment, ...]) -> None:
+    def __init__(self, store: Store, tree: PlannedTree) -> None:
         self._store = store
         self._tree = tree
-        self._segments = segments
 
     def write_cache(self, draft: Draft, arch: Arch) -> None:
         """Rule `library-cache`, from memory when the same packages gave the same candidates before."""
@@ -58,7 +56,7 @@ class LibraryFacts:
         if node is not None and node.content is not None:
             return hashlib.sha256(node.content).hexdigest()
         source = node.source if node is not None else path
-        return self._segments[self._tree.position(source)].files.head.sha256.hex() + source
+        return self._tree.identity(source)
 
     def _facts(self, draft: Draft, path: str) -> ElfFacts | None:
         from apkiln.formats.elf import read_elf
@@ -78,13 +76,11 @@ class LibraryFacts:
     def _read(self, path: str) -> ElfFacts | None:
         from apkiln.formats.elf import read_elf
 
-        segment = self._segments[self._tree.position(path)]
         item = self._tree.content_entry(path)
-        shipped = item.entry.path
         if item.entry.size <= _IN_MEMORY:
-            return read_elf(b"".join(open_content(self._store, segment, shipped)))
+            return read_elf(b"".join(self._tree.chunks(path)))
         with self._store.writer() as writer:
-            for chunk in open_content(self._store, segment, shipped):
+            for chunk in self._tree.chunks(path):
                 writer.write(chunk)
             copy = writer.commit(Digest.sha256(item.sha256))
         try:

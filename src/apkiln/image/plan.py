@@ -28,6 +28,8 @@ class PlannedPackage(NamedTuple):
     tag: str = ""
     sha256: str = ""
     """Hex SHA-256 of the whole `.apk` file; empty until it was seen."""
+    from_base: bool = False
+    """It is in the base image already."""
 
     def document(self) -> dict[str, Any]:
         record = self.record
@@ -40,7 +42,7 @@ class PlannedPackage(NamedTuple):
             "sha256": self.sha256,
             "repository": self.repository,
             "tag": self.tag,
-        }
+        } | ({"base": True} if self.from_base else {})
 
 
 @value
@@ -94,9 +96,11 @@ def plan_architecture(
     *,
     source_date_epoch: int | None = None,
     build_date: int = 0,
+    base: Iterable[IndexRecord] = (),
 ) -> ArchitecturePlan:
-    """`repositories`: location by number, as the solver saw them."""
-    packages = tuple(_planned(selected, repositories) for selected in install_order(solution))
+    """`repositories`: location by number, as the solver saw them.  `base`: packages that are there already; they come first."""
+    below = [PlannedPackage(record, "", record.repository_tag, from_base=True) for record in base]
+    packages = (*below, *(_planned(selected, repositories) for selected in install_order(solution)))
     newest = max((package.record.build_date for package in packages), default=0)
     epoch = source_date_epoch if source_date_epoch is not None else max(build_date, newest)
     return ArchitecturePlan(arch, tuple(sorted(set(requests))), packages, epoch)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from apkiln.formats.archive.entry import Entry
 from apkiln.image.generated.draft import Peek
+from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.tree import ContentReader, PackagesTree
 from apkiln.rootfs.tree_plan import TreePlan
 
@@ -31,6 +33,18 @@ class PlannedTree(PackagesTree):
     def chunks(self, path: str) -> Iterator[bytes]:
         """As `read`, in chunks: content too large for memory."""
         return self._stream(self._owners[path], self.content_entry(path).entry.path)
+
+    def stray_directories(self) -> tuple[Directory, ...]:
+        """Directories of a base image that no package ships."""
+        return ()
+
+    def below(self, path: str) -> Entry | None:
+        """What the layers of a base image have at `path`."""
+        return None
+
+    def identity(self, path: str) -> str:
+        """A text that differs when the content of the FILE at `path` does; cheap: no file list is decoded for it."""
+        return self._plan.packages[self.position(path)].files.head.sha256.hex() + path
 
     def _owned_symlinks(self) -> Iterator[tuple[str, str]]:
         for position, package in enumerate(self._plan.packages):

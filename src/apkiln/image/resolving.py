@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.indexes import LoadedIndex, load_indexes
@@ -13,6 +13,7 @@ from apkiln.acquire.packages import SelectedPackage
 from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.origin import Origin
 from apkiln.core.value import value
 from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.keys import Keyring
@@ -22,6 +23,10 @@ from apkiln.image.remembered_solutions import remembered
 from apkiln.image.unify import Problem, Unified, unify
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solution import Solution
+
+if TYPE_CHECKING:
+    from apkiln.image.base.opening import Base
+    from apkiln.image.place import Place
 
 ANY_DRIFT = "allow"
 """Among the names that may drift: all of them."""
@@ -46,7 +51,8 @@ class ResolvedArchitecture(NamedTuple):
 
     plan: ArchitecturePlan
     selected: tuple[SelectedPackage, ...]
-    """In install order, as the plan."""
+    """In install order, as the plan, without packages of the base image."""
+    base: Base | None = None
 
 
 @value
@@ -73,23 +79,57 @@ class Sources:
     """By architecture, sorted by OCI name; those of each in the order of the repositories."""
 
 
-def resolve(configuration: ImageConfiguration, checksum: str, options: ResolveOptions, access: Access) -> Resolution:
+OpenPlace = Callable[[str], "Place"]
+"""Opens the place of a base image, as the definition names it."""
+
+
+def resolve(
+    configuration: ImageConfiguration,
+    checksum: str,
+    options: ResolveOptions,
+    access: Access,
+    open_place: OpenPlace | None = None,
+) -> Resolution:
     """Decide which packages make the image, on all its architectures.
 
-    Raises ConfigurationError (`no-packages`, `no-repositories`, `unsupported-format`, `unsupported-base-image`),
-    UnsatisfiableError (also `architectures-differ`), and whatever loading keys and indexes raises.
+    Raises ConfigurationError (`no-packages`, `no-repositories`, `unsupported-format`, `unsupported-base-image` where no base
+    image can be opened, `base-package-changed`), UnsatisfiableError (also `architectures-differ`), and whatever loading keys,
+    indexes and base images raises.
     """
     sources = load_sources(configuration, options, access)
-    problems = [problem_of(configuration, arch, indexes) for arch, indexes in sources.indexes]
+    bases = _load_bases(configuration, options, access, open_place)
+    problems = [problem_of(configuration, arch, indexes, bases.get(arch)) for arch, indexes in sources.indexes]
+    drift = {*configuration.contents.drift, *options.drift, *_names_of(bases)}
     unified = remembered(
         access.store,
         problems,
         sources.indexes,
-        {*configuration.contents.drift, *options.drift},
+        drift,
         ANY_DRIFT in options.drift,
-        lambda: unify_problems(configuration, problems, options),
+        lambda: unify(problems, drift, any_drift=ANY_DRIFT in options.drift),
     )
-    return resolution_of(configuration, checksum, sources, unified, options)
+    return resolution_of(configuration, checksum, sources, unified, options, bases)
+
+
+def _load_bases(
+    configuration: ImageConfiguration, options: ResolveOptions, access: Access, open_place: OpenPlace | None
+) -> Mapping[Arch, Base]:
+    settings = configuration.contents.baseimage
+    if settings is None:
+        return {}
+    if open_place is None:
+        message = "images upon a base image cannot be made here"
+        raise ConfigurationError(message, reason="unsupported-base-image", origin=settings.origin)
+    from apkiln.image.base.opening import load_base
+
+    place = open_place(settings.image)
+    name = place.name if "@sha256:" in settings.image else ""
+    return {arch: load_base(settings, place, arch, access, name=name) for arch in configuration.architectures(options.host)}
+
+
+def _names_of(bases: Mapping[Arch, Base]) -> frozenset[str]:
+    """Packages that are as they are, on each architecture."""
+    return frozenset(record.name for base in bases.values() for record in base.records)
 
 
 def load_sources(configuration: ImageConfiguration, options: ResolveOptions, access: Access) -> Sources:
@@ -105,11 +145,16 @@ def load_sources(configuration: ImageConfiguration, options: ResolveOptions, acc
     return Sources(repositories, keyring, tuple(indexes))
 
 
-def problem_of(configuration: ImageConfiguration, arch: Arch, indexes: Sequence[LoadedIndex]) -> Problem:
-    """What one architecture of a definition asks for."""
+def problem_of(
+    configuration: ImageConfiguration, arch: Arch, indexes: Sequence[LoadedIndex], base: Base | None = None
+) -> Problem:
+    """What one architecture of a definition asks for.  Packages of a base image count as installed and stay."""
     world = tuple(parse_dependency(request.text) for request in configuration.requests_for(arch))
     repositories = [SolverRepository(index.records, index.repository.number, index.repository.tag) for index in indexes]
-    return Problem(arch, tuple(repositories), Request(world))
+    if base is None:
+        return Problem(arch, tuple(repositories), Request(world))
+    kept = tuple(parse_dependency(f"{record.name}={record.version}") for record in base.records)
+    return Problem(arch, tuple(repositories), Request((*world, *kept), installed=base.records))
 
 
 def unify_problems(configuration: ImageConfiguration, problems: Sequence[Problem], options: ResolveOptions) -> Unified:
@@ -120,12 +165,18 @@ def unify_problems(configuration: ImageConfiguration, problems: Sequence[Problem
 
 
 def resolution_of(
-    configuration: ImageConfiguration, checksum: str, sources: Sources, unified: Unified, options: ResolveOptions
+    configuration: ImageConfiguration,
+    checksum: str,
+    sources: Sources,
+    unified: Unified,
+    options: ResolveOptions,
+    bases: Mapping[Arch, Base] | None = None,
 ) -> Resolution:
     """The solutions as a plan."""
     solutions = dict(unified.solutions)
+    bases = bases or {}
     architectures = tuple(
-        resolved_architecture(configuration, arch, solution, sources.repositories, options)
+        resolved_architecture(configuration, arch, solution, sources.repositories, options, bases.get(arch))
         for arch, solution in unified.solutions
     )
     plan = ImagePlan(checksum, tuple(item.plan for item in architectures))
@@ -135,18 +186,24 @@ def resolution_of(
     return Resolution(plan, architectures, sources.keyring, notices, every, unified.drift)
 
 
+def refuse_base(configuration: ImageConfiguration) -> None:
+    """ConfigurationError `unsupported-base-image` where images upon another image are not dealt with."""
+    settings = configuration.contents.baseimage
+    if settings is not None:
+        message = "an image upon a base image cannot be locked yet"
+        hint = "pin the base image by digest; packages can be pinned in `contents.packages`"
+        raise ConfigurationError(message, reason="unsupported-base-image", origin=settings.origin, hint=hint)
+
+
 def check_configuration(configuration: ImageConfiguration) -> None:
     """Refuse what cannot be built before anything is fetched; errors as of `resolve`."""
     contents = configuration.contents
-    if not contents.packages and configuration.entrypoint.type != "service-bundle":
+    if not contents.packages and configuration.entrypoint.type != "service-bundle" and contents.baseimage is None:
         raise ConfigurationError("the definition asks for no package", reason="no-packages")
-    if not contents.repositories and not contents.build_repositories:
+    if contents.packages and not contents.repositories and not contents.build_repositories:
         raise ConfigurationError("the definition names no repository to solve against", reason="no-repositories")
     if configuration.format not in ("", "tar"):
         raise ConfigurationError(f"images of format `{configuration.format}` cannot be built", reason="unsupported-format")
-    if contents.baseimage is not None:
-        message = "images upon a base image cannot be built yet"
-        raise ConfigurationError(message, reason="unsupported-base-image", origin=contents.baseimage.origin)
 
 
 def resolved_architecture(
@@ -155,19 +212,35 @@ def resolved_architecture(
     solution: Solution,
     repositories: Sequence[Repository],
     options: ResolveOptions,
+    base: Base | None = None,
 ) -> ResolvedArchitecture:
     """The solution of one architecture as a plan; its repository numbers are those of `repositories`."""
     by_number = {repository.number: repository for repository in repositories}
+    requests = [request.text for request in configuration.requests_for(arch)]
+    if base is not None:
+        _refuse_changes(solution, configuration)
+        requests += base.world
     plan = plan_architecture(
         arch,
-        (request.text for request in configuration.requests_for(arch)),
+        requests,
         solution,
         {number: repository.url for number, repository in by_number.items()},
         source_date_epoch=options.source_date_epoch,
         build_date=options.build_date,
+        base=base.records if base is not None else (),
     )
     chosen = [SelectedPackage(item.record, by_number[item.repository], arch.apk) for item in install_order(solution)]
-    return ResolvedArchitecture(plan, tuple(chosen))
+    return ResolvedArchitecture(plan, tuple(chosen), base)
+
+
+def _refuse_changes(solution: Solution, configuration: ImageConfiguration) -> None:
+    """Packages of a base image stay as they are: ConfigurationError `base-package-changed`."""
+    settings = configuration.contents.baseimage
+    for change in solution.changes:
+        if change.old is not None:
+            message = f"{change.old.name_version} of the base image would have to change"
+            origin = settings.origin if settings is not None else Origin()
+            raise ConfigurationError(message, reason="base-package-changed", origin=origin)
 
 
 def _notices(indexes: Mapping[Arch, Sequence[LoadedIndex]], solutions: Mapping[Arch, Solution]) -> tuple[str, ...]:

@@ -96,6 +96,22 @@ class PackageFiles:
             lambda: others,
         )
 
+    @classmethod
+    def of_tree(cls, sha256: bytes, entries: tuple[ContentEntry, ...], directories: tuple[Directory, ...]) -> PackageFiles:
+        """A tree that is no package's, seen as one: under a name that no package can have, giving way wherever it may.
+
+        `entries`: everything but directories.  `sha256`: see equality.
+        """
+        info = PackageInfo("the base", "image", "", replaces_priority=-1)
+        return cls(
+            PackageHead(info, b"", sha256, 0, (), (), ()),
+            tuple(item.entry.path for item in entries),
+            tuple((item.entry.path, item.entry.target) for item in entries if item.entry.type is EntryType.SYMLINK),
+            directories,
+            (),
+            lambda: entries,
+        )
+
     @property
     def name(self) -> str:
         return self.head.info.name

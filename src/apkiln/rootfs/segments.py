@@ -25,6 +25,8 @@ from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs import side_data
+from apkiln.rootfs.directory import Directory
+from apkiln.rootfs.installed_text import DatabaseLines
 from apkiln.rootfs.normalise import NORMALISER, FlatLinks, Piece, layer_header, variant_pieces
 from apkiln.rootfs.package_files import PackageFiles
 from apkiln.rootfs.side_data import HeadRow, Position, SegmentData
@@ -89,12 +91,37 @@ def make_segment(
         return writer.finish(read_package(package, limits, policy, writer, expected))
 
 
+def store_tree(
+    store: Store,
+    sha256: bytes,
+    data: SegmentData,
+    entries: tuple[ContentEntry, ...],
+    positions: tuple[Position, ...],
+    directories: tuple[Directory, ...],
+) -> Segment:
+    """Keep a tree that is no package's as a segment, to be found by `load_segment(store, sha256, data.codec)`.
+
+    Its bytes are in the store.  `sha256` names everything that the other arguments depend on.
+    """
+    files = PackageFiles.of_tree(sha256, entries, directories)
+    key = segment_key(sha256, data.codec)
+    row = HeadRow(files.head, data, files.paths, files.symlinks, directories, (), DatabaseLines(b"", b""))
+    store.put(_ENTRIES, key, side_data.encode_entries(entries, positions))
+    store.put(_HEADS, key, side_data.encode_head(row))
+    return _segment(store, key, row)
+
+
 def read_content(store: Store, segment: Segment, path: str) -> bytes:
     """The content of one shipped file (or of the file a hard link names), verified against its SHA-256.
 
     Raises VerificationError (`cache-entry-damaged`), after which the segment counts as absent.
     """
     return b"".join(open_content(store, segment, path))
+
+
+def content_positions(store: Store, segment: Segment) -> tuple[tuple[ContentEntry, Position], ...]:
+    """Every entry that is no directory, and where it lies in the tar slice."""
+    return tuple(zip(*_load_entries(store, segment.key, segment.files.paths), strict=True))
 
 
 def open_content(store: Store, segment: Segment, path: str) -> Iterator[bytes]:

@@ -46,7 +46,7 @@ def segments_of(store: MemoryStore, files: dict[str, bytes]) -> tuple[Segment, .
 def write(store: MemoryStore, segments: tuple[Segment, ...]) -> Draft:
     tree = PlannedTree(plan_tree([segment.files for segment in segments]), lambda p, path: read_content(store, segments[p], path))
     draft = Draft(tree)
-    LibraryFacts(store, tree, segments).write_cache(draft, AMD64)
+    LibraryFacts(store, tree).write_cache(draft, AMD64)
     return draft
 
 

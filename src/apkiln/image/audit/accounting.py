@@ -30,6 +30,7 @@ RULES: dict[str, str] = {
     "apkiln-lock": r"etc/apkiln/lock\.json",
     "apkiln-manifest": r"etc/apkiln/manifest\.json",
     "base-directories": r"^$",
+    "base-image": _ANYWHERE,
     "busybox-links": _ANYWHERE,
     "certificates": r"usr/local/share/ca-certificates/[^/]+\.crt",
     "checksum-sidecars": r"(.*/)?\.[^/]+\.sha256",
@@ -44,7 +45,9 @@ RULES: dict[str, str] = {
     "service-tree": r"sv/[^/]+/run",
 }
 """Every rule of this product, with the paths it may generate apart from directories (a full-match pattern; "" = any).  A
-manifest cannot excuse a stray file by naming another rule for it, or a rule that does not exist."""
+manifest cannot excuse a stray file by naming another rule for it, or a rule that does not exist.  What `base-image` answers
+for must lie in the layers that the manifest says are the base's."""
+BASE_RULE = "base-image"
 _ONLY_LINKS = frozenset({"busybox-links"})
 """Rules that make nothing but symlinks and the directories these need: where, a package's list says."""
 
@@ -60,6 +63,8 @@ class Accounting:
     """Path → name of the package that ships it."""
     violations: tuple[Violation, ...]
     """`unknown-rule`, `rule-domain`, `generated-twice`."""
+    base_layers: tuple[str, ...] = ()
+    """diffIDs of the layers of the base image."""
 
 
 def read_accounting(content: bytes) -> Accounting:
@@ -73,9 +78,10 @@ def read_accounting(content: bytes) -> Accounting:
         generated = _by_path(rows, violations)
         overrides = _by_path([(row["by"], row) for row in document["overrides"]], violations, check_domain=False)
         overridden = {row["path"]: str(row["package"]) for row in document["overrides"]}
+        base_layers = tuple(str(text) for text in document.get("base", {"layers": []})["layers"])
     except (ValueError, KeyError, TypeError, RecursionError) as cause:
         raise _bad(f"{type(cause).__name__}: {cause}") from cause
-    return Accounting(generated, overrides, overridden, tuple(violations))
+    return Accounting(generated, overrides, overridden, tuple(violations), base_layers)
 
 
 def _by_path(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from apkiln.core.errors import UnavailableError
 from apkiln.core.limits import Limits
 from apkiln.core.origin import Origin
-from apkiln.formats.archive.entry import ContentEntry
+from apkiln.formats.archive.entry import ContentEntry, EntryType
 from apkiln.image.audit import accounting, apko_rules
 from apkiln.image.audit.bills import compare_bill, packages_of_bill
 from apkiln.image.audit.claims import Claim
@@ -41,6 +41,8 @@ class ReadTree(NamedTuple):
     documents: Mapping[str, bytes]
     violations: tuple[Violation, ...]
     """About blobs and documents: `layer-digest`, `layer-size`, `diff-id`, `media-type`, `layer-count`, `history`, `platform`."""
+    diff_ids: tuple[str, ...] | None = None
+    """Of the layers, lowest first; None for a tree that has none any more."""
 
 
 def is_kept(path: str) -> bool:
@@ -59,7 +61,8 @@ def read_image(place: Place, image: StoredImage, limits: Limits) -> ReadTree:
             tree.apply(list(hashed_entries(reader, is_kept, documents.__setitem__, limits)), number)
             violations += _measured(layer, number, reader)
         documents = {path: content for path, content in documents.items() if path in tree}
-    return ReadTree(tree, documents, (*violations, *_documents(image)))
+    diff_ids = tuple(str(digest) for digest in image.configuration.diff_ids)
+    return ReadTree(tree, documents, (*violations, *_documents(image)), diff_ids)
 
 
 def read_directory(entries: Iterable[ContentEntry], documents: Mapping[str, bytes]) -> ReadTree:
@@ -104,7 +107,7 @@ def _account(read: ReadTree, database: InstalledDatabase, arch: str) -> tuple[st
     if accounting.PATH in read.documents:
         book = accounting.read_accounting(read.documents[accounting.PATH])
         result = account(read.tree, database.claims, book.generated, book.overrides, book.overridden)
-        result.violations += book.violations
+        result.violations += (*book.violations, *_based(read, book))
         return "apkiln", result
     configuration = {}
     builder = "none"
@@ -118,6 +121,21 @@ def _account(read: ReadTree, database: InstalledDatabase, arch: str) -> tuple[st
     changed = apko_rules.changed_paths(image)
     overrides = {path: wanted for path, wanted in changed.items() if path not in generated}
     return builder, account(read.tree, database.claims, generated, _claimed(read.tree, overrides, database.claims))
+
+
+def _based(read: ReadTree, book: accounting.Accounting) -> Iterable[Violation]:
+    """Rule `base-layers`: the base image's layers are the lowest ones, and what it answers for is in them."""
+    layers = len(book.base_layers)
+    if read.diff_ids is None:
+        return
+    if read.diff_ids[:layers] != book.base_layers:
+        yield Violation("base-layers", "configuration", ", ".join(book.base_layers), ", ".join(read.diff_ids[:layers]))
+    for path, wanted in (*book.generated.items(), *book.overrides.items()):
+        # Directories are written again wherever something below them is new.
+        is_file = wanted.answers == accounting.BASE_RULE and wanted.type is not EntryType.DIRECTORY
+        if is_file and path in read.tree and read.tree.layer_of(path) > layers:
+            found = f"layer {read.tree.layer_of(path)}"
+            yield Violation("base-layers", path, f"one of the {layers} layers of the base image", found)
 
 
 def _unowned(tree: LayeredTree, claims: Iterable[Claim]) -> tuple[str, ...]:

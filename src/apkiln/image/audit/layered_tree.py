@@ -33,6 +33,7 @@ class LayeredTree:
     def __init__(self) -> None:
         self._found: dict[str, Found] = {}
         self._resolved: dict[str, str | None] = {}
+        self._numbers: dict[str, int] = {}
         self.violations: list[Violation] = []
         """Rules a layer itself broke: `duplicate-path`, `hard-link-target`, `missing-parent`, `path-through-file`, `whiteout`."""
 
@@ -49,6 +50,10 @@ class LayeredTree:
         for item in entries:
             self._add(item, number)
         self._resolved.clear()
+
+    def layer_of(self, path: str) -> int:
+        """Number of the layer that said last what is at `path`."""
+        return self._numbers[path]
 
     def __contains__(self, path: str) -> bool:
         return path in self._found
@@ -117,6 +122,7 @@ class LayeredTree:
 
     def _add(self, item: ContentEntry, number: int) -> None:
         entry = item.entry
+        self._numbers[entry.path] = number
         self._check_parent(entry.path, number)
         before = self._found.get(entry.path)
         if before is not None and before.entry.type is EntryType.DIRECTORY and entry.type is not EntryType.DIRECTORY:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from apkiln.formats.archive.entry import Entry, EntryType
-from apkiln.image.generated.base import DATABASE
+from apkiln.image.generated.base import database_directory
 from apkiln.image.generated.draft import Draft
 from apkiln.rootfs.database import installed_database, scripts_archive, triggers_text
 from apkiln.rootfs.tree_plan import TreePlan
 
 RULE = "apk-database"
-INSTALLED = f"{DATABASE}/installed"
-"""The installed database, before links on the way to it are followed."""
+
+
+def installed_path(draft: Draft) -> str:
+    """Where the installed database is."""
+    return draft.resolve_parent(f"{database_directory(draft)}/installed")
 
 
 def apk_database(draft: Draft, plan: TreePlan, tags: Mapping[str, str]) -> None:
@@ -24,7 +27,7 @@ def apk_database(draft: Draft, plan: TreePlan, tags: Mapping[str, str]) -> None:
         ("scripts.tar", scripts_archive(plan), 0o644),
         ("triggers", triggers_text(plan), 0o644),
     ):
-        path = draft.resolve_parent(f"{DATABASE}/{name}")
+        path = draft.resolve_parent(f"{database_directory(draft)}/{name}")
         draft.put(RULE, Entry(path, EntryType.FILE, mode), content)
 
 

@@ -33,14 +33,23 @@ DEVICES = (
 DATABASE = "usr/lib/apk/db"
 """Where the installed database lies; `lib/apk` leads there."""
 _LINK = "lib/apk"
+_OLD_DATABASE = "lib/apk/db"
 
 
 def base_directories(draft: Draft) -> None:
     """Rule `base-directories`: each directory that no package ships."""
+    old = database_directory(draft) != DATABASE
     for path, mode in DIRECTORIES:
+        if old and path.startswith("usr/lib/apk/"):
+            continue
         place = draft.resolve(path)
         if place and not draft.exists(place):
             draft.put("base-directories", Entry(place, EntryType.DIRECTORY, mode))
+
+
+def database_directory(draft: Draft) -> str:
+    """Where the database is: `usr/lib/apk/db`, except upon a base image that has a real directory `lib/apk/db` with one."""
+    return _OLD_DATABASE if draft.packages.peek(f"{_OLD_DATABASE}/installed") is not None else DATABASE
 
 
 def device_nodes(draft: Draft) -> None:
@@ -56,7 +65,7 @@ def database_link(draft: Draft) -> None:
     Empty directories that packages ship there give way: they exist behind the link.  Raises ConflictError
     (`directory-not-empty`) when packages put files below `/lib/apk`.
     """
-    if draft.resolve(_LINK) == "usr/lib/apk":
+    if draft.resolve(_LINK) == "usr/lib/apk" or database_directory(draft) != DATABASE:
         return
     place = draft.resolve_parent(_LINK)
     entry = draft.entry(place)

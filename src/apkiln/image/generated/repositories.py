@@ -15,12 +15,13 @@ from apkiln.image.generated.draft import Draft
 PATH = "etc/apk/repositories"
 
 
-def repositories_text(entries: Iterable[RepositoryEntry]) -> bytes:
-    """One entry a line in the given order, the first of equal ones kept, credentials left out."""
-    return "".join(f"{text}\n" for text in dict.fromkeys(entry.redacted for entry in entries)).encode()
+def repositories_text(entries: Iterable[RepositoryEntry], before: Iterable[str] = ()) -> bytes:
+    """One entry a line in the given order, the first of equal ones kept, credentials left out.  `before`: lines of a base."""
+    lines = (*before, *(entry.redacted for entry in entries))
+    return "".join(f"{text}\n" for text in dict.fromkeys(lines)).encode()
 
 
-def repositories(draft: Draft, contents: Contents) -> None:
-    """Rule `apk-repositories`."""
+def repositories(draft: Draft, contents: Contents, before: Iterable[str] = ()) -> None:
+    """Rule `apk-repositories`.  `before`: lines of the base image, which its packages are still upgraded from."""
     written = (*contents.repositories, *contents.runtime_repositories)
-    draft.put("apk-repositories", Entry(PATH, EntryType.FILE), repositories_text(written))
+    draft.put("apk-repositories", Entry(PATH, EntryType.FILE), repositories_text(written, before))

@@ -28,6 +28,7 @@ from apkiln.image.resolving import (
     ResolveOptions,
     load_sources,
     problem_of,
+    refuse_base,
     resolution_of,
     unify_problems,
 )
@@ -48,6 +49,7 @@ def lock_image(
 
     `name`: the definition as typed; `directory`: where it lies; `flags`: see `make_lock`.  Raises what acquiring raises.
     """
+    refuse_base(loaded.configuration)
     packages = []
     for architecture in resolution.architectures:
         acquired = acquire_packages(architecture.selected, access, keyring=resolution.keyring, check_stored=False)

@@ -32,7 +32,7 @@ from apkiln.image.lock.document import Lock, LockedPackage
 from apkiln.image.lock.making import locked_files
 from apkiln.image.lock.ordering import ordered
 from apkiln.image.plan import ImagePlan
-from apkiln.image.resolving import Resolution, ResolveOptions, resolved_architecture
+from apkiln.image.resolving import Resolution, ResolveOptions, refuse_base, resolved_architecture
 from apkiln.solver.solution import SelectedPackage as Chosen
 
 
@@ -60,6 +60,7 @@ def resolve_locked(
     `ordered` raise, VerificationError `key-digest-mismatch` and FormatError `lock-row-url`.
     """
     configuration, lock = loaded.configuration, file.lock
+    refuse_base(configuration)
     archs = locked_architectures(lock, configuration, options)
     local = read_local_files(access.files, file.directory, configuration.paths, access.limits)
     notices = check_lock(lock, file.path, loaded, archs, locked_files(loaded, local))
