@@ -8,6 +8,7 @@ from apkiln.core.arch import Arch
 from apkiln.core.value import value
 from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.generated.accounts import PASSWD, accounts, homes, numeric_user
+from apkiln.image.generated.alternatives import alternatives
 from apkiln.image.generated.apk_database import apk_database
 from apkiln.image.generated.architecture import architecture
 from apkiln.image.generated.base import base_directories, database_link, device_nodes
@@ -15,9 +16,11 @@ from apkiln.image.generated.busybox import busybox_links, is_busybox
 from apkiln.image.generated.certificates import certificate_paths, certificates
 from apkiln.image.generated.configuration_copy import configuration_copy
 from apkiln.image.generated.draft import Draft
+from apkiln.image.generated.java_trust import java_trust_store
 from apkiln.image.generated.keys import build_keys, runtime_keys
 from apkiln.image.generated.manifest import BaseAccount, manifest
 from apkiln.image.generated.os_release import os_release
+from apkiln.image.generated.package_accounts import package_accounts
 from apkiln.image.generated.paths import LocalTree, apply_paths
 from apkiln.image.generated.presence import remark_on_absence
 from apkiln.image.generated.repositories import repositories
@@ -72,6 +75,7 @@ def complete_tree(
     build_keys(draft, inputs.keys)
     world(draft, plan.world)
     database_link(draft)
+    package_accounts(draft)
     accounts(draft, configuration.accounts)
     homes(draft)
     os_release(draft, configuration.os_release)
@@ -79,6 +83,8 @@ def complete_tree(
     installed = [(package.record.name, package.record.version, package.tag) for package in plan.packages]
     configuration_copy(draft, configuration, plan.arch, installed, user)
     apply_paths(draft, configuration.paths, inputs.local, layered=is_layered(configuration.layering))
+    alternatives(draft)
+    java_trust_store(draft, plan.epoch)
     additional = configuration.certificates.additional
     provided = _provided_certificates(tree, configuration)
     certificates(draft, additional, provided, plan.epoch, allow_missing_bundle=inputs.allow_missing_bundle)

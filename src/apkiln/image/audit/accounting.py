@@ -21,6 +21,7 @@ _TYPES = {kind.name.lower(): kind for kind in EntryType}
 _ANYWHERE = ""
 RULES: dict[str, str] = {
     "account-files": r"etc/(passwd|group|shadow|gshadow)",
+    "alternatives": _ANYWHERE,
     "apk-arch": r"etc/apk/arch",
     "apk-database": r"(usr/)?lib/apk/db/(installed|triggers|lock|scripts\.tar(\.gz)?)",
     "apk-database-link": r"lib/apk",
@@ -38,8 +39,10 @@ RULES: dict[str, str] = {
     "device-nodes": r"dev/(console|null|random|urandom|zero)",
     "home-directories": r"^$",
     "image-sbom": r"var/lib/db/sbom/apkiln-image\.spdx\.json",
+    "java-trust-store": r"etc/ssl/certs/java/cacerts",
     "library-cache": r"etc/ld\.so\.cache",
     "os-release": r"(etc|usr/lib)/os-release",
+    "package-accounts": r"etc/(passwd|group)",
     "paths-directive": _ANYWHERE,
     "runtime-keys": r"etc/apk/keys/[^/]+",
     "service-tree": r"sv/[^/]+/run",
@@ -48,7 +51,7 @@ RULES: dict[str, str] = {
 manifest cannot excuse a stray file by naming another rule for it, or a rule that does not exist.  What `base-image` answers
 for must lie in the layers that the manifest says are the base's."""
 BASE_RULE = "base-image"
-_ONLY_LINKS = frozenset({"busybox-links"})
+_ONLY_LINKS = frozenset({"alternatives", "busybox-links"})
 """Rules that make nothing but symlinks and the directories these need: where, a package's list says."""
 
 
