@@ -16,6 +16,8 @@ MODULES = (
     "image_definitions",
     "image_documents",
     "image_audit",
+    "melange_definitions",
+    "melange_compiled",
     "field_reports",
 )
 

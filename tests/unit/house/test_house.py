@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SOURCE = ROOT / "src" / "apkiln"
 MODULES = sorted(SOURCE.rglob("*.py"))
 PURE = ("core", "formats", "solver")
-QUIET = ("core", "formats", "solver", "acquire", "rootfs", "image", "repository", "debian", "system")
+QUIET = ("core", "formats", "solver", "acquire", "rootfs", "image", "repository", "debian", "package", "system")
 
 START_MODULES_LIMIT = {"__future__", "apkiln", "apkiln.cli", "apkiln.cli.main"}
 """What `apkiln --version` may import of ours; of the standard library it may import nothing."""

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.origin import Origin
 from apkiln.formats.apk.version import is_valid
 from apkiln.formats.yamlnode.reader import Text
 from apkiln.package.compilation.library import PipelineLibrary
@@ -21,6 +22,7 @@ from apkiln.package.definition.model import (
     PackageTest,
     Subpackage,
 )
+from apkiln.package.definition.note import Note
 from apkiln.package.evaluation.evaluating import Evaluated
 from apkiln.package.evaluation.references import Substitution
 
@@ -36,6 +38,8 @@ class CompilationSettings(NamedTuple):
     """Further packages of the build environment."""
     test_packages: tuple[str, ...] = ()
     """Further packages of every test environment."""
+    strict: bool = False
+    """What apk could not read (version, dependencies) is a fault, as it is for a build; otherwise a remark."""
 
 
 NO_SETTINGS = CompilationSettings()
@@ -57,8 +61,8 @@ def compile_definition(
     """The definition with pipelines loaded, inputs and variables replaced, needs moved into the environments, subpackages
     whose `if` is false left out.  Compiling the result again changes nothing.
 
-    Faults (`bad-version`, `bad-dependency`, `bad-condition`, those of steps)
-    go to `substitution.faults`; ConfigurationError `not-targeted` when the definition is not for `arch`.
+    Faults (`bad-condition`, those of steps; when strict `bad-version`, `bad-dependency`) go to `substitution.faults`.
+    Raises ConfigurationError `not-targeted` when the definition is not for `arch`.
     """
     definition = evaluated.definition
     if not is_targeted(definition, arch):
@@ -127,12 +131,18 @@ class _Compiler:
     def _check_version(self, version: Text, full: str) -> None:
         if version.text and "${{" not in version.text and not is_valid(full):
             hint = "apk versions look like `1.2.3`, `1.2.3a`, `1.2.3_rc1` or `1.2.3_p4`"
-            self.substitution.fault(f"`{full}` is no version that apk can read", "bad-version", version.origin, "", hint)
+            self._unreadable(f"`{full}` is no version that apk can read", "bad-version", version.origin, hint)
 
     def _check_dependencies(self, dependencies: Dependencies) -> None:
         for item in (*dependencies.runtime, *dependencies.provides, *dependencies.replaces):
             if "${{" not in item.text and (wrong := forms.dependency(item.text)):
-                self.substitution.fault(wrong, "bad-dependency", item.origin)
+                self._unreadable(wrong, "bad-dependency", item.origin)
+
+    def _unreadable(self, message: str, reason: str, origin: Origin, hint: str = "") -> None:
+        if self.settings.strict:
+            self.substitution.fault(message, reason, origin, "", hint)
+        else:
+            self.substitution.notes.append(Note(message, origin))
 
 
 def _with_packages(environment: Environment, needs: list[Text]) -> Environment:

@@ -110,3 +110,14 @@ def local_path(text: str) -> str:
     """A path that stays inside the workspace."""
     outside = text.startswith("/") or ".." in text.split("/") or "\0" in text
     return f"`{text}` leaves the workspace" if outside else ""
+
+
+def licence(text: str) -> str:
+    """An SPDX expression; references `LicenseRef-…` are part of it."""
+    from apkiln.formats.sbom.licences import NO_ASSERTION, expression
+
+    found = expression(text)
+    unknown = [reference for reference in found.references if not reference.text.startswith("LicenseRef-")]
+    if found.text == NO_ASSERTION and text.strip() != NO_ASSERTION:
+        return "a licence is missing"
+    return f"`{unknown[0].text[:60]}` is no SPDX licence" if unknown else ""

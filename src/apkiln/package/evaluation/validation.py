@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from apkiln.core.origin import Origin
 from apkiln.formats.yamlnode.reader import Text
 from apkiln.package.definition import forms
-from apkiln.package.definition.model import Condition, Dependencies, PackageDefinition, Scriptlets, Step
+from apkiln.package.definition.model import Condition, Dependencies, Package, PackageDefinition, Scriptlets, Step, Subpackage
 from apkiln.package.definition.note import Note
 from apkiln.package.evaluation.conditions import is_ambiguous
 from apkiln.package.evaluation.references import Substitution
@@ -27,6 +27,11 @@ class _Validator:
     def run(self) -> None:
         package = self.definition.package
         self._names()
+        self._licences()
+        for origin, key, text in _single_lines(self.definition):
+            if "\n" in text.strip("\n") or "\r" in text or "\0" in text:
+                message = f"`{key}` must be one line"
+                self._fault(message, "line-feed", origin, "further lines would become fields of the package")
         self._dependencies(package.dependencies)
         self._scriptlets(package.scriptlets, package.origin)
         for subpackage in self.definition.subpackages:
@@ -53,6 +58,11 @@ class _Validator:
             elif "${{" not in name.text and (wrong := forms.package_name(name.text)):
                 self._fault(wrong, "bad-package-name", name.origin)
             seen.setdefault(name.text, name)
+
+    def _licences(self) -> None:
+        for entry in self.definition.package.copyright:
+            if "${{" not in entry.license.text and (wrong := forms.licence(entry.license.text)):
+                self.notes.append(Note(wrong, entry.license.origin if entry.license.text else entry.origin))
 
     def _dependencies(self, dependencies: Dependencies) -> None:
         for key, value in (
@@ -86,6 +96,22 @@ class _Validator:
             number = monitor.identifier.text
             if monitor.kind == "release-monitor" and not (number.isdecimal() and number.isascii()):
                 self._fault(f"`release-monitor.identifier`: `{number}` is no number", "bad-value", monitor.origin)
+
+
+def _single_lines(definition: PackageDefinition) -> Iterator[tuple[Origin, str, str]]:
+    """Place, key and text of everything that becomes a line of a package's control data."""
+    package = definition.package
+    yield package.version.origin, "version", package.version.text
+    for entry in package.copyright:
+        yield entry.license.origin, "license", entry.license.text
+    items: tuple[Package | Subpackage, ...] = (package, *definition.subpackages)
+    for item in items:
+        yield item.description.origin, "description", item.description.text
+        yield item.url.origin, "url", item.url.text
+        yield item.commit.origin, "commit", item.commit.text
+        for key, texts in zip(("runtime", "provides", "replaces"), item.dependencies[:3], strict=True):
+            yield from ((text.origin, key, text.text) for text in texts)
+        yield from ((path.origin, "paths", path.text) for path in item.scriptlets.trigger.paths)
 
 
 def all_steps(definition: PackageDefinition) -> Iterator[Step]:
