@@ -109,7 +109,7 @@ def report(directory: Path, steps: list[Step], imported: dict[str, Any], built: 
     print(f"  podman load  skopeo copy oci:{directory / 'image'} containers-storage:apkiln.local/python:demo")
     print(f"  docker       skopeo copy oci:{directory / 'image'} docker-daemon:apkiln.local/python:demo")
     print(
-        f"  anything     apkiln image build {definition(directory)} apkiln.local/python:demo python.tar, then podman load -i python.tar"
+        f"  anything     apkiln image build {definition(directory)} apkiln.local/python:demo python.tar, then podman load -i python.tar"  # noqa: E501
     )
 
 
@@ -119,7 +119,7 @@ def package_rows(built: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def image_rows(built: dict[str, Any]) -> list[tuple[str, ...]]:
     image = built["images"][0]
-    rows = [("architecture", image["arch"]), ("manifest", image["digest"])]
+    rows: list[tuple[str, ...]] = [("architecture", image["arch"]), ("manifest", image["digest"])]
     for layer in image["layers"]:
         rows += [("layer", layer["digest"]), ("layer, uncompressed", layer["diff_id"])]
         rows += [("layer size", f"{layer['size'] / 1e6:.1f} MB, {layer['uncompressed_size'] / 1e6:.1f} MB uncompressed")]

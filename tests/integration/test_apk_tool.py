@@ -43,7 +43,12 @@ def write(path: Path, info: PackageInfo = INFO, **options: object) -> bytes:
     draft = PackageDraft(info, ENTRIES, (("post-install", b"#!/bin/sh\n"), ("trigger", b"#!/bin/sh\n")), ((".note", b"x"),))
     parts: list[bytes] = []
     write_package(
-        draft, lambda name: (CONTENTS[name],), canonical_codec(), io.BytesIO(), parts.append, **options  # type: ignore[arg-type]
+        draft,
+        lambda name: (CONTENTS[name],),
+        canonical_codec(),
+        io.BytesIO(),
+        parts.append,
+        **options,  # type: ignore[arg-type]
     )
     path.write_bytes(b"".join(parts))
     return b"".join(parts)

@@ -19,7 +19,7 @@ from apkiln.cli.main import main
 from apkiln.core.errors import ApkilnError, UnavailableError, VerificationError
 from apkiln.debian.suites import select_sources
 from apkiln.formats.apk.package import read_package
-from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.formats.deb import version, writer
 from apkiln.formats.deb.deb822 import Stanza
 from apkiln.formats.deb.package import DebReader
@@ -275,7 +275,7 @@ def test_a_real_package_against_dpkg_deb(tmp_path: Path) -> None:
     entry = next(item for item in json.loads(lock_file.read_bytes())["packages"] if item["name"] == "hostname")
     (blob,) = (tmp_path / "cache" / "blobs" / entry["deb_sha256"][:2]).glob(f"{entry['deb_sha256'][2:]}-*")
     subprocess.run(["dpkg-deb", "-x", blob, tmp_path / "root"], check=True)
-    ours = {}
+    ours: dict[str, ContentEntry] = {}
     for package in ("hostname", "hostname-doc"):  # manual pages and changelogs go into a package of their own
         (apk,) = directory.glob(f"*/{package}-{entry['version']}.apk")
         with apk.open("rb") as stream:

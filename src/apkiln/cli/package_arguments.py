@@ -23,12 +23,8 @@ def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags that change what a definition says."""
     group = parser.add_argument_group("additions to the definition; each may be repeated")
     group.add_argument("--vars-file", action="append", default=[], metavar="FILE", help="YAML mapping of variables; they win")
-    group.add_argument(
-        "--env-file", action="append", default=[], metavar="FILE", help="environment variables; first file wins"
-    )
-    group.add_argument(
-        "--build-option", action="append", default=[], metavar="NAME", help="option to switch on"
-    )
+    group.add_argument("--env-file", action="append", default=[], metavar="FILE", help="environment variables; first file wins")
+    group.add_argument("--build-option", action="append", default=[], metavar="NAME", help="option to switch on")
     group.add_argument("--git-commit", default="", metavar="COMMIT", help="commit of the definition, where it names none")
 
 
@@ -47,9 +43,7 @@ def add_compilation_arguments(parser: argparse.ArgumentParser) -> None:
         help="directory of named pipelines, before the built-in ones; may be repeated",
     )
     group.add_argument("--strict-pipelines", action="store_true", help="refuse unknown keys in pipeline files")
-    group.add_argument(
-        "--package-append", action="append", default=[], metavar="PACKAGE", help="package for the build"
-    )
+    group.add_argument("--package-append", action="append", default=[], metavar="PACKAGE", help="package for the build")
     group.add_argument(
         "--test-package-append", action="append", default=[], metavar="PACKAGE", help="package for every test environment"
     )

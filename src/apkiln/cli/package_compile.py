@@ -41,9 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arch", metavar="ARCH", help="apk or OCI name (default: this machine's)")
     parser.add_argument("--yaml", action="store_true", help="print YAML instead of JSON")
     parser.add_argument("--with-comments", action="store_true", help="keep comments in scripts")
-    parser.add_argument(
-        "--strict", action="store_true", help="refuse what apk cannot read, as a build does"
-    )
+    parser.add_argument("--strict", action="store_true", help="refuse what apk cannot read, as a build does")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of definitions and do nothing else")
     add_evaluation_arguments(parser)
     add_compilation_arguments(parser)

@@ -81,9 +81,7 @@ def resolve_definition(
         file = read_lock(path, arguments, context)
         resolution = resolve_locked(file, loaded, options, access, sinks(access) if sinks else None)
     else:
-        resolution = resolve(
-            loaded.configuration, loaded.checksum, options, access, lambda text: open_base_place(text, context)
-        )
+        resolution = resolve(loaded.configuration, loaded.checksum, options, access, lambda text: open_base_place(text, context))
     for notice in resolution.notices:
         context.reporter.note(notice)
     return Resolved(loaded, resolution, access)

@@ -118,7 +118,6 @@ class MemoryFiles:
         if key in self._directories or (key in self._files and not replace):
             raise exists_already(key)
 
-
     def _check_tree_free(self, key: PurePosixPath, replace_empty: bool) -> None:
         if not (replace_empty and key in self._directories and not self.list(key)):
             self._check_free(key, replace=False)

@@ -80,7 +80,13 @@ def test_a_rendered_fault_shows_place_details_and_hint() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "unit", "text"),
-    [(0, "bytes", "0 B"), (999, "bytes", "999 B"), (1500, "bytes", "1.5 kB"), (2_500_000, "bytes", "2.5 MB"), (7, "packages", "7 packages")],
+    [
+        (0, "bytes", "0 B"),
+        (999, "bytes", "999 B"),
+        (1500, "bytes", "1.5 kB"),
+        (2_500_000, "bytes", "2.5 MB"),
+        (7, "packages", "7 packages"),
+    ],
 )
 def test_amounts_read_as_people_write_them(amount: int, unit: str, text: str) -> None:
     assert amount_text(amount, unit) == text

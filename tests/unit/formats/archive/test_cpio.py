@@ -29,9 +29,7 @@ def test_round_trip(contents: dict[str, bytes], mode: int, owner: int) -> None:
     entries = [Entry(name, EntryType.FILE, mode, owner, owner, size=len(text), mtime=owner) for name, text in contents.items()]
     data = written(entries, contents)
     assert len(data) % 512 == 0 and data == written(entries, contents)
-    assert read(data) == [
-        (CpioMember(entry, number, 1), contents[entry.path]) for number, entry in enumerate(entries, 1)
-    ]
+    assert read(data) == [(CpioMember(entry, number, 1), contents[entry.path]) for number, entry in enumerate(entries, 1)]
 
 
 def test_every_type() -> None:

@@ -229,7 +229,7 @@ def test_frames_of_zstd_follow_each_other_and_state_their_size(content: bytes, c
 
     with ThreadPoolExecutor(2) as pool:
         deflater = Deflater(codec.ZSTD_3, pool if threaded else None, piece_size=8192)
-        frames = []
+        frames: list[Slice] = []
         for start in range(0, len(content), chunk):
             frames += deflater.feed(content[start : start + chunk])
         frames += deflater.finish()
