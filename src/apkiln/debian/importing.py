@@ -20,7 +20,7 @@ from apkiln.debian.converting import ConvertedPackage, ImportAccess, ScriptRules
 from apkiln.debian.facts import FACTS_VERSION
 from apkiln.debian.ledger import Ledger, LedgerRow
 from apkiln.debian.lock import ImportedPackage, ImportRecord, lock_document, write_ledger
-from apkiln.debian.mapping import Mapper
+from apkiln.debian.mapping import MAPPING_VERSION, Mapper
 from apkiln.debian.override_file import NO_OVERRIDES, Overrides
 from apkiln.debian.planning import closure_notes, essential_plan, layout_plan, licence_note, package_plans, script_faults
 from apkiln.debian.pruning import ACKNOWLEDGED, RULES_VERSION, Pruned, PruneRules, prune_installer
@@ -211,7 +211,7 @@ def _import_key(
         "accounts": numbers,
         "lists": [(item.suite, item.component, item.release_sha256, item.list_sha256) for item in lists],
         "ledger": hashlib.sha256(write_ledger(rows)).hexdigest(),
-        "versions": [CONVERTER_VERSION, FACTS_VERSION, RULES_VERSION, layout.LAYOUT_REVISION, codec],
+        "versions": [CONVERTER_VERSION, MAPPING_VERSION, FACTS_VERSION, RULES_VERSION, layout.LAYOUT_REVISION, codec],
     }
     return hashlib.sha256(canonical_json.encode(value)).hexdigest()
 

@@ -17,6 +17,8 @@ from apkiln.debian.snapshot import Snapshot
 from apkiln.formats.deb.copyright import licence_reference
 from apkiln.formats.deb.relations import Relation
 
+MAPPING_VERSION = 2
+"""Raise it when the same input gives other fields: cached imports are then not used."""
 REPLACING_PRIORITY = 100
 """`replaces_priority` of a package that takes over files of one it can be installed with."""
 
@@ -94,7 +96,8 @@ class Mapper:
         """
         notes: list[str] = []
         depends = {self._dependency(choice) for choice in choices if choice.provider != package.name}
-        conflicts, unknown_conflicts = self._relations(package, (item for group in package.conflicts for item in group))
+        excluded = [item for group in package.conflicts for item in group if self._is_exclusion(item)]
+        conflicts, unknown_conflicts = self._relations(package, excluded)
         replaces, unknown_replaces = self._relations(package, (item for group in package.replaces for item in group))
         mapped = MappedPackage(
             name=package.name,
@@ -135,6 +138,24 @@ class Mapper:
             else:
                 unknown += 1
         return tuple(sorted(items)), unknown
+
+    def _is_exclusion(self, relation: Relation) -> bool:
+        """Whether a conflict may be carried over.
+
+        apk takes an unversioned provide for lower than every version, so `!x<2` would also exclude packages that provide `x` in
+        a form without version.  Debian's versioned conflicts do not concern those: where there are some, the conflict is kept
+        only when the suite's own `x` is meant.
+        """
+        if relation.operator not in ("<<", "<="):
+            return True
+        providers = self._snapshot.providers(relation.name)
+        real = self._snapshot.candidate(relation.name)
+        sole = (
+            len(providers) == 1
+            and real is None
+            and all(version for name, version in providers[0].provides if name == relation.name)
+        )
+        return not providers or sole or (real is not None and relation.allows(real.version))
 
     def _provides(self, package: BinaryPackage, notes: list[str]) -> tuple[str, ...]:
         """§5.3: a version makes a provide exclusive in apk, so only a sole provider keeps it."""

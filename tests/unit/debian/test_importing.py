@@ -463,3 +463,18 @@ def test_unknown_ways_to_prune(suites: dict[str, list[bytes]], access: Access) -
     with pytest.raises(ApkilnError) as caught:
         import_packages(request("tool", prune="all"), (), access(suites))
     assert caught.value.reason == "unknown-prune-mode"
+
+
+def test_versioned_conflicts_with_names_that_are_provided_without_version(access: Access, deb: Deb) -> None:
+    packages = [
+        deb("perl", Provides="module (= 2), sole (= 1)", Depends="perl-modules"),
+        deb("perl-modules", Breaks="module (<< 2), sole (<< 1), older (<< 5), plain (<< 3)"),
+        deb("module", "2.5"),
+        deb("older", "4"),
+        deb("other", Provides="older"),
+        deb("plain", "4"),
+    ]
+    given = access({"s": packages})
+    found = contents(import_packages(request("perl"), (), given), given)
+    # `module` is provided without version (a real package has the name), `older` is really meant.
+    assert found["perl-modules"].info.depends == ("!older<5-r100", "!plain<3-r100", "!sole<1-r100")
