@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePath, PurePosixPath
@@ -38,10 +39,14 @@ class DirectoryFolder:
         path = self._root / name
         with faults_named(path, "read"):
             try:
-                root = self._root.resolve(strict=True)
-                found = path.resolve(strict=True)
+                root = Path(os.path.realpath(self._root, strict=True))
+                found = Path(os.path.realpath(path, strict=True))
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    return None
+                raise
             if not found.is_relative_to(root) or not found.is_file():
                 return None
             with found.open("rb") as stream:

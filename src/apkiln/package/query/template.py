@@ -19,9 +19,9 @@ MAXIMUM_DEPTH = 50
 
 _ACTION = re.compile(r"\{\{(-(?=\s))?(.*?)((?<=\s)-)?\}\}", re.DOTALL)
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<text>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<number>-?\d{1,18})\b|(?P<path>\$?(?:\.?[A-Za-z_]\w*)?(?:\.[A-Za-z_]\w*)*\.?)
-    |(?P<sign>:=|[|(),=]))""",
-    re.VERBOSE,
+    r"""\s*(?:(?P<text>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<number>-?\d{1,18})\b
+    |(?P<path>\$\w*(?:\.\w+)*|\.(?:\w+(?:\.\w+)*)?|[A-Za-z_]\w*)|(?P<sign>:=|[|(),=]))""",
+    re.VERBOSE | re.ASCII,
 )
 
 
