@@ -16,7 +16,7 @@ from apkiln.formats.deb.deb822 import decode
 from apkiln.formats.deb.package import DebControl
 from apkiln.formats.elf import read_elf
 
-FACTS_VERSION = 2
+FACTS_VERSION = 3
 """Raise it when facts of the same `.deb` change: cached ones are then not used."""
 MAXIMUM_SCRIPT = 4 << 20
 """Bytes of a script that are looked at."""

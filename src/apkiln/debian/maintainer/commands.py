@@ -17,16 +17,18 @@ from apkiln.debian.maintainer.values import Value
 
 _READERS_TEXT = """sed awk mawk gawk cut head tail sort uniq tr wc expr find stat cmp diff md5sum sha256sum sha1sum seq tty ls
     df du ps pidof pgrep who date hostname dpkg-query apt-config getconf nproc lsb_release runlevel ischroot mktemp tempfile
-    file strings egrep fgrep zgrep sleep sync tput ss netstat systemd-detect-virt locale"""
+    file strings egrep fgrep zgrep sleep sync tput ss netstat systemd-detect-virt locale getcap aa-enabled aa-status ypwhich
+    dpkg-realpath systemd-escape"""
 _NO_EFFECT_TEXT = """dpkg-maintscript-helper dpkg-trigger deb-systemd-invoke invoke-rc.d service update-rc.d start-stop-daemon
     kill killall pkill telinit udevadm ucfr update-initramfs update-grub update-shells shadowconfig update-passwd pwconv
     grpconv db_input db_go db_title db_version db_beginblock db_endblock db_subst db_purge db_fset db_unregister db_settitle
     db_capb db_reset db_register db_stop db_set db_progress db_info db_data db_x_loadtemplatefile restorecon selinuxenabled"""
-_CACHES_TEXT = """ldconfig py3compile py3clean pycompile pyclean pypycompile install-info update-mime-database
-    update-desktop-database fc-cache gtk-update-icon-cache update-icon-caches update-icon-cache mandb glib-compile-schemas
-    gio-querymodules gtk-query-immodules gtk-query-immodules-3.0 gdk-pixbuf-query-loaders update-mime update-menus
-    update-binfmts scrollkeeper-update update-fonts-scale update-fonts-dir update-fonts-alias update-gconf-defaults
-    appstreamcli update-pciids update-usbids update-texmf mktexlsr update-language update-fmtutil"""
+_CACHES_TEXT = """ldconfig py3compile py3clean pycompile pyclean pypycompile pypy3compile pypyclean pypy3clean apparmor_parser
+    install-info update-mime-database update-desktop-database fc-cache gtk-update-icon-cache update-icon-caches
+    update-icon-cache mandb glib-compile-schemas gio-querymodules gtk-query-immodules gtk-query-immodules-3.0
+    gdk-pixbuf-query-loaders update-mime update-menus update-binfmts scrollkeeper-update update-fonts-scale update-fonts-dir
+    update-fonts-alias update-gconf-defaults appstreamcli update-pciids update-usbids update-texmf mktexlsr update-language
+    update-fmtutil"""
 READERS = frozenset(_READERS_TEXT.split())
 """They only read: output and status are not known."""
 NO_EFFECT = frozenset(_NO_EFFECT_TEXT.split())

@@ -10,6 +10,11 @@ from apkiln.debian.maintainer.machine import Machine, Status
 from apkiln.debian.maintainer.scene import Kind, image_path
 from apkiln.debian.maintainer.values import Value
 
+_CLASSES = {"u": 0o4700, "g": 0o2070, "o": 0o1007}
+_RIGHTS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
+_VALUED = ("mode", "owner", "group", "target-directory")
+"""Long options with a value, which may also be the next word."""
+
 
 class _Parsed(NamedTuple):
     """Arguments of a file command."""
@@ -37,6 +42,8 @@ def _parse(arguments: list[Value], valued: str) -> _Parsed | None:
         if item.startswith("--"):
             name, equals, value = item[2:].partition("=")
             options.add(name)
+            if name in _VALUED and not equals and items:
+                equals, value = "=", str(items.pop(0) or "")
             values.update({name: value} if equals else {})
         elif item.startswith("-") and len(item) > 1 and item[1:2].isalpha():
             _letters(item[1:], valued, items, options, values)
@@ -109,6 +116,9 @@ def _install(machine: Machine, arguments: list[Value], given: Value) -> Status:
                 _make_directories(machine, [path], mode)
             elif parsed.values.get("m") and machine.scene.owns(path):
                 machine.step("mode", path, mode)
+    elif len(paths) == 2 and paths[0] == "dev/null":
+        paths = paths[1:]
+        machine.step("file", paths[0], mode, "")
     elif len(paths) == 2 and machine.scene.owns(paths[0]) and machine.scene.kind(paths[1]) is not Kind.DIRECTORY:
         paths = paths[1:]
         machine.step("copy", image_path(parsed.words[0]) or "", paths[0])
@@ -153,10 +163,27 @@ def _chmod(machine: Machine, arguments: list[Value], given: Value) -> Status:
             continue
         if mode == "+x" and path.startswith("etc/init.d/"):
             continue
-        if mode.strip("01234567") or recursive:
+        numeric = mode if not mode.strip("01234567") else _symbolic(mode, machine.scene.mode(path), machine.umask)
+        if not numeric or recursive:
             return machine.give_up(f"the mode `{mode}` is not translated")
-        machine.step("mode", path, mode)
+        machine.step("mode", path, numeric)
     return True
+
+
+def _symbolic(text: str, mode: int | None, umask: int) -> str:
+    """The octal mode that a symbolic one gives; empty when it cannot be told (copies from other classes, `X`)."""
+    if mode is None:
+        return ""
+    for clause in text.split(","):
+        found = re.fullmatch(r"([ugoa]*)([-+=])([rwxst]*)", clause)
+        if found is None:
+            return ""
+        classes, operator, rights = found.groups()
+        mask = sum(_CLASSES[letter] for letter in set("ugo" if "a" in classes or not classes else classes))
+        bits = sum(_RIGHTS[letter] for letter in set(rights)) & mask
+        bits = bits if classes else bits & ~umask
+        mode = mode | bits if operator == "+" else mode & ~bits if operator == "-" else (mode & ~mask) | bits
+    return f"{mode:o}"
 
 
 def _is_owned(machine: Machine, path: str) -> bool:
@@ -273,6 +300,8 @@ def _rmdir(machine: Machine, arguments: list[Value], given: Value) -> Status:
 
 
 def _setcap(machine: Machine, arguments: list[Value], given: Value) -> Status:
+    if "-r" in arguments:
+        return True  # nothing has capabilities yet
     known = [item for item in arguments if isinstance(item, str) and item not in ("-q", "-v")]
     if len(known) != 2 or len(known) + arguments.count("-q") != len(arguments):
         return machine.give_up("the capabilities are not known")

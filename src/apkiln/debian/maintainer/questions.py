@@ -17,6 +17,8 @@ _ABSENT_TEXT = """update-menus update-binfmts restorecon selinuxenabled systemct
     glib-compile-schemas debconf-communicate"""
 ABSENT = frozenset(_ABSENT_TEXT.split())
 """Programs that a minimal image does not have; scripts ask for them before they use them, and what they do has no effect."""
+TRANSLATED = frozenset(("setcap", "adduser", "addgroup", "useradd", "groupadd", "update-alternatives", "update-ca-certificates"))
+"""Programs whose work is done by translation, so that scripts find them."""
 _EMPTY_COMPARISON = {
     "lt": True, "le": True, "eq": False, "ne": True, "ge": False, "gt": False,
     "lt-nl": False, "le-nl": False, "ge-nl": True, "gt-nl": True, "<": True, "<<": True, "<=": True, "=": False, ">=": False,
@@ -55,9 +57,11 @@ def _which(machine: Machine, words: list[str]) -> Status:
         place = next((path for path in _program_paths(word) if machine.scene.owns(path)), "")
         if place:
             machine.output(f"/{place}\n")
+        elif word in TRANSLATED:
+            machine.output(f"/usr/sbin/{word}\n")
         elif word.rpartition("/")[2] not in ABSENT:
             machine.output(None)
-        found.append(True if place else False if word.rpartition("/")[2] in ABSENT else None)
+        found.append(True if place or word in TRANSLATED else False if word.rpartition("/")[2] in ABSENT else None)
     return False if False in found else None if None in found else True
 
 
@@ -240,9 +244,11 @@ def _divert(machine: Machine, arguments: list[Value], given: Value) -> Status:
     words = [item for item in arguments if isinstance(item, str)]
     if len(words) != len(arguments):
         return machine.give_up("the diversion is not known")
-    if {"--list", "--listpackage", "--truename"} & set(words):
-        machine.output(None)
-        return None
+    if "--truename" in words:
+        machine.output(f"{words[-1]}\n")
+        return True
+    if {"--list", "--listpackage"} & set(words):
+        return True  # nothing is diverted yet, so nothing is printed
     if "--remove" in words:
         return True
     to, named, skip = "", "", False

@@ -6,7 +6,7 @@ not known, so nothing that depends on it is ever decided by guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from fnmatch import fnmatchcase
 
@@ -47,9 +47,10 @@ _SHARED = frozenset(
 class Scene:
     """Look-ups and the steps so far.  `copy` gives an independent one."""
 
-    def __init__(self, entries: Iterable[Entry], contents: Mapping[str, bytes]) -> None:
+    def __init__(self, entries: Collection[Entry], contents: Mapping[str, bytes]) -> None:
         kinds = {EntryType.DIRECTORY: Kind.DIRECTORY, EntryType.SYMLINK: Kind.LINK}
         self._own = {entry.path: kinds.get(entry.type, Kind.FILE) for entry in entries}
+        self._modes = {entry.path: entry.mode for entry in entries}
         self._targets = {entry.path: entry.target for entry in entries if entry.type is EntryType.SYMLINK}
         self._contents = contents
         self._changed: dict[str, Kind] = {}
@@ -61,7 +62,7 @@ class Scene:
     def copy(self) -> Scene:
         other = Scene.__new__(Scene)
         other._own, other._targets, other._contents = self._own, self._targets, self._contents
-        other._changed, other._written = dict(self._changed), dict(self._written)
+        other._changed, other._written, other._modes = dict(self._changed), dict(self._written), dict(self._modes)
         other.steps, other.users, other.groups = list(self.steps), dict(self.users), dict(self.groups)
         return other
 
@@ -77,6 +78,10 @@ class Scene:
             return Kind.ABSENT
         own_place = directory in self._own and directory not in _SHARED and directory.count("/") >= 2
         return Kind.ABSENT if own_place and not _is_library_directory(directory) else None
+
+    def mode(self, path: str) -> int | None:
+        """Permissions of a path of the package, or that the script made."""
+        return self._modes.get(path) if self.owns(path) else None
 
     def owns(self, path: str) -> bool:
         """Whether the package ships the path or the script made it."""
@@ -117,14 +122,19 @@ class Scene:
         match step.verb:
             case "directory":
                 self._changed[first] = Kind.DIRECTORY
+                self._modes[first] = int(step.arguments[1], 8)
+            case "mode":
+                self._modes[first] = int(step.arguments[1], 8)
             case "file":
                 self._changed[first] = Kind.FILE
+                self._modes.setdefault(first, int(step.arguments[1], 8))
                 self._written[first] = step.arguments[2]
             case "link":
                 self._changed[first] = Kind.LINK
                 self._written[first] = step.arguments[1]
             case "copy" | "move":
                 kind, text = self.kind(first) or Kind.FILE, self.read(first)
+                self._modes[step.arguments[1]] = self._modes.get(first, 0o644)
                 self._changed[step.arguments[1]] = kind
                 if text is not None:
                     self._written[step.arguments[1]] = text

@@ -164,6 +164,9 @@ class Walker:
         return self._joined(before, ways[0], ways[1], line)
 
     def _joined(self, before: _State, one: _Way, other: _Way, line: int) -> Status:
+        offered = _offered_anyway(one.state.scene, other.state.scene)
+        if offered is not None:
+            one.state.scene = other.state.scene = offered
         if one.state.scene.steps != other.state.scene.steps:
             self._state = before
             taken = [str(step) for way in (one, other) for step in way.state.scene.steps[len(before.scene.steps) :]]
@@ -449,6 +452,21 @@ class Walker:
             earlier = ""
         mode = f"{0o666 & ~self.umask:o}"
         self.step("file", path, mode, (earlier or "") + printed)
+
+
+def _offered_anyway(one: Scene, other: Scene) -> Scene | None:
+    """The way that only offers more alternatives, of programs that are not the package's own: an image takes an offer up only
+    when its program is there, so making it in any case is the same as asking for the program first."""
+    longer, shorter = (one, other) if len(one.steps) > len(other.steps) else (other, one)
+    common = len(shorter.steps)
+    more = longer.steps[common:]
+    if not more or longer.steps[:common] != shorter.steps:
+        return None
+    return (
+        longer
+        if all(step.verb == "alternative" and not longer.owns(image_path(step.arguments[2]) or "") for step in more)
+        else None
+    )
 
 
 def _split(value: Value, arguments: list[Value]) -> list[Value]:
