@@ -28,6 +28,12 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--layer-compression", choices=("gzip", "zstd"), default="gzip", help="zstd is smaller, and read by fewer programs"
     )
+    group.add_argument(
+        "--scripts",
+        choices=("report", "ignore", "fail"),
+        default="",
+        help="package scripts are never run: replaced by rules where possible and told of, ignored, or refused unless replaced",
+    )
     files = parser.add_argument_group("files")
     files.add_argument("--strict-origin", action="store_true", help="packages of one origin may not overwrite each other")
     files.add_argument("--no-identical", action="store_true", help="equal files of two packages are a conflict too")
@@ -63,9 +69,13 @@ def build_definition(arguments: argparse.Namespace, context: Context, reference:
         arguments.allow_missing_bundle,
         BillRequest(reference.name, configuration.sbom, configuration.vcs_url or revision, arguments.sbom_lenient),
         formats,
+        arguments.scripts,
     )
     built = build_image(configuration, resolved.resolution, options, resolved.access)
     for item in built.architectures:
+        if context.settings.verbosity > 0:
+            for script in item.tree.scripts:
+                context.reporter.note(f"{item.arch.apk}: {script}")
         for notice in item.notices:
             context.reporter.note(f"{item.arch.apk}: {notice}" if len(built.architectures) > 1 else notice)
     return built, resolved.access.store

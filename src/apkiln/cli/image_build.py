@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from apkiln.image.documents import BuiltLayer
     from apkiln.image.exports.file_systems import Toolbox
     from apkiln.image.output import OutputKind, OutputTarget
+    from apkiln.image.scripts.effects import ScriptReport
     from apkiln.rootfs.segments import Segment
 
 NAME = "image build"
@@ -121,7 +122,19 @@ def image_value(item: BuiltArchitecture) -> dict[str, Any]:
         "digest": str(item.image.descriptor.digest),
         "layers": [_layer_value(layer) for layer in item.layers],
         "packages": [_package_value(segment) for segment in item.segments],
+        "scripts": [_script_value(report) for report in item.tree.scripts],
         "notices": list(item.notices),
+    }
+
+
+def _script_value(report: ScriptReport) -> dict[str, Any]:
+    return {
+        "package": report.package,
+        "kind": report.kind,
+        "sha256": report.sha256,
+        "state": report.state.value,
+        "why": report.why,
+        "line": report.line,
     }
 
 

@@ -25,7 +25,6 @@ from apkiln.image.completing import CompletedTree, CompletionInputs, complete_tr
 from apkiln.image.configuration.model import ImageConfiguration, SbomSettings
 from apkiln.image.documents import BuiltLayer, image_annotations, image_configuration
 from apkiln.image.grouping import group_notices, group_packages, places_of
-from apkiln.image.install_scripts import script_notices
 from apkiln.image.layer_making import LayerMaker, Lower
 from apkiln.image.library_facts import LibraryFacts
 from apkiln.image.local_files import read_local_files
@@ -60,6 +59,8 @@ class BuildOptions:
     bills: BillRequest = UNNAMED
     sbom_formats: tuple[str, ...] = ("spdx",)
     """Documents to make beside the image; empty = none.  The one inside is always made."""
+    scripts: str = ""
+    """In place of the definition's `scripts`."""
 
 
 class BuiltArchitecture(NamedTuple):
@@ -127,7 +128,6 @@ def _build(
         lower = _lower(resolved.base, access)
         segments, old = (*lower.segments, *new), len(lower.segments)
         tree = _planned_tree(resolved.base, new, options, access)
-        scripts = script_notices(tree.plan, configuration.scripts)
         bills = Bills(access.store, plan, tree, options.bills, lower.below.digest if lower.below else None)
         completed = _complete(configuration, resolved, resolution, options, access, tree, bills)
         groups = group_packages([segment.files for segment in new], configuration.layering)
@@ -138,8 +138,16 @@ def _build(
     places = (*lower.places, *(len(lower.layers) + place for place in places_of(groups, len(new))))
     digests = [item.layer.digests for item in layers]
     bill = bills.beside(completed.draft, image.descriptor.digest, digests, places, options.sbom_formats)
-    said = (*lower.notices, *map(str, tree.plan.notices), *group_notices(groups), *scripts, *completed.notices)
+    said = (*lower.notices, *map(str, tree.plan.notices), *group_notices(groups), *_script_notices(completed), *completed.notices)
     return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, (*said, *bills.notices), tree)
+
+
+def _script_notices(completed: CompletedTree) -> tuple[str, ...]:
+    if not completed.scripts:
+        return ()
+    from apkiln.image.scripts.replacing import script_notices
+
+    return script_notices(completed.scripts)
 
 
 def _lower(base: Base | None, access: Access) -> Lower:
@@ -240,6 +248,8 @@ def _complete(
         options.allow_missing_bundle,
         account,
         base.repositories if base is not None else (),
+        len(base.records) if base is not None else 0,
+        options.scripts or configuration.scripts,
     )
     libraries = LibraryFacts(access.store, tree)
     return complete_tree(tree, inputs, libraries.write_cache, bills.write_inside)

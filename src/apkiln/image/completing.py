@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from apkiln.core.arch import Arch
 from apkiln.core.value import value
@@ -31,6 +32,9 @@ from apkiln.image.grouping import is_layered
 from apkiln.image.plan import ArchitecturePlan
 from apkiln.image.planned_tree import PlannedTree
 
+if TYPE_CHECKING:
+    from apkiln.image.scripts.effects import ScriptReport
+
 WriteLibraryCache = Callable[[Draft, Arch], None]
 """Runs the rule `library-cache`; given by the caller because it reads ELF files of packages, which is worth remembering."""
 WriteSbom = Callable[[Draft], None]
@@ -52,6 +56,10 @@ class CompletionInputs:
     """What is known of the base image."""
     base_repositories: tuple[str, ...] = ()
     """Lines of its `/etc/apk/repositories`."""
+    base_packages: int = 0
+    """How many of the first packages of the plan are its own: their scripts ran when it was made."""
+    scripts: str = ""
+    """What becomes of package scripts: see `scripts.replacing.replace_scripts`."""
 
 
 @value
@@ -62,6 +70,8 @@ class CompletedTree:
     user: str
     """`run-as` with user names as numbers."""
     notices: tuple[str, ...]
+    scripts: tuple[ScriptReport, ...] = ()
+    """What became of the scripts of packages."""
 
 
 def complete_tree(
@@ -76,6 +86,7 @@ def complete_tree(
     world(draft, plan.world)
     database_link(draft)
     package_accounts(draft)
+    scripts = _replace_scripts(draft, tree, inputs)
     accounts(draft, configuration.accounts)
     homes(draft)
     os_release(draft, configuration.os_release)
@@ -99,7 +110,16 @@ def complete_tree(
     write_sbom(draft)
     apk_database(draft, tree.plan, {package.record.name: package.tag for package in plan.packages if package.tag})
     manifest(draft, tree.sha256, inputs.base)
-    return CompletedTree(draft, user, tuple(draft.notices))
+    return CompletedTree(draft, user, tuple(draft.notices), scripts)
+
+
+def _replace_scripts(draft: Draft, tree: PlannedTree, inputs: CompletionInputs) -> tuple[ScriptReport, ...]:
+    packages = [package.files for package in tree.plan.packages[inputs.base_packages :]]
+    if not any(package.head.scripts for package in packages):
+        return ()
+    from apkiln.image.scripts.replacing import replace_scripts
+
+    return replace_scripts(draft, packages, inputs.scripts)
 
 
 def _provided_certificates(tree: PlannedTree, configuration: ImageConfiguration) -> tuple[str, ...]:

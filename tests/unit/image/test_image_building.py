@@ -17,7 +17,6 @@ from apkiln.acquire.access import Access
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ApkilnError, ConflictError, FormatError, UnsatisfiableError, UsageError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS
-from apkiln.formats.apk.contents import PackageContents, PackageInfo
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.deflate.codec import canonical_codec
 from apkiln.formats.oci.reference import parse_reference
@@ -25,14 +24,11 @@ from apkiln.image.bills import BillRequest
 from apkiln.image.building import BuildOptions, BuiltImage, build_image
 from apkiln.image.configuration.model import ImageConfiguration, SbomSettings
 from apkiln.image.definition import read_definition
-from apkiln.image.install_scripts import script_notices
 from apkiln.image.layer_reading import LayerReader
 from apkiln.image.output import OutputKind, OutputTarget, Publication, check_target, default_output, parse_output, write_image
 from apkiln.image.place import open_place
 from apkiln.image.resolving import ResolveOptions, resolve
 from apkiln.image.stored import stored_images
-from apkiln.rootfs.ownership import plan_tree
-from apkiln.rootfs.package_files import PackageFiles
 from apkiln.system.memory_files import MemoryFiles
 from apkiln.system.memory_store import MemoryStore
 from apkiln.system.transfer import LocalTransfer
@@ -482,17 +478,6 @@ def test_output_words() -> None:
 
 
 # --- definitions -------------------------------------------------------------------------------------------------------
-
-
-def test_scripts_are_told_of_ignored_or_refused() -> None:
-    scripts = (("post-install", b"#!/bin/sh\n"), ("pre-upgrade", b""))
-    contents = PackageContents(PackageInfo("a", "1.0-r0", "x86_64"), bytes(20), bytes(32), 0, (), scripts, (), ())
-    plan = plan_tree([PackageFiles.of(contents)])
-    assert script_notices(plan, "") == ("the post-install script of a-1.0-r0 is not run",)
-    assert script_notices(plan, "ignore") == ()
-    with pytest.raises(ApkilnError) as caught:
-        script_notices(plan, "fail")
-    assert caught.value.reason == "install-script"
 
 
 def test_local_files_come_from_the_definition_s_directory() -> None:

@@ -33,6 +33,7 @@ RULES: dict[str, str] = {
     "base-directories": r"^$",
     "base-image": _ANYWHERE,
     "busybox-links": _ANYWHERE,
+    "certificate-bundle": r"etc/ssl/certs/ca-certificates\.crt|etc/ssl/cert\.pem|etc/pki/.*",
     "certificates": r"usr/local/share/ca-certificates/[^/]+\.crt",
     "checksum-sidecars": r"(.*/)?\.[^/]+\.sha256",
     "configuration-copy": r"etc/apko\.json",
@@ -43,9 +44,12 @@ RULES: dict[str, str] = {
     "library-cache": r"etc/ld\.so\.cache",
     "os-release": r"(etc|usr/lib)/os-release",
     "package-accounts": r"etc/(passwd|group)",
+    "package-scripts": _ANYWHERE,
     "paths-directive": _ANYWHERE,
     "runtime-keys": r"etc/apk/keys/[^/]+",
     "service-tree": r"sv/[^/]+/run",
+    "systemd-units": r"etc/systemd/system/.+",
+    "tmpfiles": _ANYWHERE,
 }
 """Every rule of this product, with the paths it may generate apart from directories (a full-match pattern; "" = any).  A
 manifest cannot excuse a stray file by naming another rule for it, or a rule that does not exist.  What `base-image` answers

@@ -61,6 +61,13 @@ class Node(NamedTuple):
     """Path, in the packages' tree, of the FILE whose content is kept."""
 
 
+class SavedDraft(NamedTuple):
+    """What rules had written at some moment."""
+
+    nodes: Mapping[str, Node]
+    removed: frozenset[str]
+
+
 class Draft:
     """Look-ups see packages and rules as one tree; writes go to the rules' part.  Paths are relative, "" is the root."""
 
@@ -269,6 +276,16 @@ class Draft:
         self._nodes[path] = node
         if self._children is not None:
             self._children.setdefault(paths.parent(path), set()).add(path)
+
+    def saved(self) -> SavedDraft:
+        """The rules' part as it is now, for `restore`."""
+        return SavedDraft(dict(self._nodes), frozenset(self._removed))
+
+    def restore(self, saved: SavedDraft) -> None:
+        """Drop everything that was written since `saved` was taken."""
+        self._nodes = dict(saved.nodes)
+        self._removed = set(saved.removed)
+        self._children = None
 
     def notice(self, message: str) -> None:
         self.notices.append(message)
