@@ -245,6 +245,14 @@ class TestGitCheckout:
             assert git(workspace.home, "log", "-1", "--format=%ct") == "315532800"
         assert len(heads) == 1
 
+    def test_cherry_picks_come_from_any_ref(self, workspace: Workspace, upstream: tuple[Path, dict[str, str]]) -> None:
+        git(upstream[0], "update-ref", "refs/pull/5/head", upstream[1]["fix"])
+        git(upstream[0], "branch", "-D", "fixes")
+        picks = f"pull/5/head/{upstream[1]['fix']}: a proposal\n"
+        done = self.checkout(workspace, upstream[0], branch="main", cherry_picks=picks)
+        assert done.returncode == 0, done.stderr
+        assert (workspace.home / "fix").exists()
+
     def test_sparse_paths_and_depth(self, workspace: Workspace, upstream: tuple[Path, dict[str, str]]) -> None:
         git(upstream[0], "config", "uploadpack.allowFilter", "true")
         done = self.checkout(workspace, upstream[0], branch="main", sparse_paths="sub", depth="-1")
