@@ -31,8 +31,8 @@ class Meaning(NamedTuple):
 
 
 HARMLESS = Meaning()
-_SILENT = frozenset({"echo", "printf", "true", ":", "sleep", "sync", "set", "umask", "trap", "shift", "logger", "wait"})
-"""Say something, or change nothing but the shell."""
+_SILENT = frozenset({"echo", "printf", "true", ":", "sleep", "sync", "cd", "logger", "wait"})
+"""Say something, or change nothing but the shell: no relative path is understood, so it does not matter where it is."""
 _RUNNING = frozenset(
     {"rc-update", "rc-service", "service", "killall", "pkill", "kill", "initctl", "udevadm", "invoke-rc.d", "update-rc.d"}
 )
@@ -64,6 +64,8 @@ def meaning(words: Sequence[str | None], scene: Scene) -> Meaning:
     if program == "false":
         return Meaning(answer=False)
     if program in _SILENT or program in _RUNNING:
+        return HARMLESS
+    if program == "umask" and rest in (["022"], ["0022"], []):
         return HARMLESS
     if program in _READERS:
         return _reader(program, rest, scene)

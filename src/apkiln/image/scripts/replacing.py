@@ -16,6 +16,7 @@ from apkiln.rootfs.package_files import PackageFiles
 
 _INSTALLING = ("pre-install", "post-install")
 
+
 def replace_scripts(draft: Draft, packages: Sequence[PackageFiles], mode: str) -> tuple[ScriptReport, ...]:
     """What became of each script; what they would do is in `draft` afterwards.
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from apkiln.formats.shell.syntax import Literal, Parameter, Word
+
+
+_PATTERN = re.compile(r"[*?]|\[.+\]")
+"""What would become the names of files."""
 
 
 class Variables:
@@ -27,8 +33,13 @@ class Variables:
             return None
         return self._values.get(name, "")
 
-    def names(self) -> frozenset[str]:
-        return frozenset(self._values)
+    def saved(self) -> dict[str, str | None]:
+        """What is known now, for `restore`."""
+        return dict(self._values)
+
+    def restore(self, saved: dict[str, str | None]) -> None:
+        """Forget what was set since."""
+        self._values = dict(saved)
 
     def fields(self, word: Word) -> tuple[str, ...] | None:
         """The words that one word becomes; None when that is not known.  Unquoted values are split at white space."""
@@ -47,7 +58,7 @@ class Variables:
         found = []
         for part in word.parts:
             if isinstance(part, Literal):
-                if not part.quoted and any(char in part.text for char in "*?["):
+                if not part.quoted and _PATTERN.search(part.text):
                     return None
                 found.append(part.text)
             elif isinstance(part, Parameter):

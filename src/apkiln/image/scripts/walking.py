@@ -80,7 +80,7 @@ def walk(text: bytes, arguments: tuple[str, ...], world: World) -> int:
     except FormatError as fault:
         raise Untold(fault.message, fault.origin.line or 0) from None
     walker = _Walker(world, Variables(arguments))
-    with suppress(_Exit):
+    with suppress(_Exit, _Return):
         walker.block(block)
     return walker.effects
 
@@ -163,10 +163,13 @@ class _Walker:
         return self._while(command)
 
     def _subshell(self, command: Group) -> Answer:
+        before = self._variables.saved()
         try:
             return self.block(command.body)
-        except _Exit:
+        except (_Exit, _Return):
             return None
+        finally:
+            self._variables.restore(before)
 
     def _if(self, command: If) -> Answer:
         for position, (condition, body) in enumerate(command.branches):
@@ -247,6 +250,8 @@ class _Walker:
                 raise _Return
             self._may_be_over = True  # of the function only; nothing is lost by being careful
             return None
+        if program in ("shift", "set"):
+            return self._arguments(program, words[1:])
         if program in self._functions:
             return self._function(self._functions[program], words)
         if program == "command" and len(words) > 1 and words[1] not in ("-v", "-V"):
@@ -263,6 +268,18 @@ class _Walker:
             raise Untold(str(fault), command.line) from None
         self.effects += len(found.effects)
         return found.answer
+
+    def _arguments(self, program: str, words: list[str | None]) -> Answer:
+        """`shift`, and `set` as far as it only sets options."""
+        if program == "set":
+            if any(word is None or not word.startswith(("-", "+")) or word == "--" for word in words if word != "pipefail"):
+                raise Untold("`set` changes the positional parameters", self._line)
+            return True
+        count = words[0] if words else "1"
+        if count is None or not count.isdecimal() or not self._certain:
+            raise Untold("`shift` depends on something that cannot be known", self._line)
+        self._variables.arguments = self._variables.arguments[int(count) :]
+        return True
 
     def _end(self, program: str, words: list[str | None], command: Simple) -> Answer:
         if program == "exec":
