@@ -6,7 +6,6 @@ import re
 
 from apkiln.formats.shell.syntax import Literal, Parameter, Word
 
-
 _PATTERN = re.compile(r"[*?]|\[.+\]")
 """What would become the names of files."""
 
