@@ -293,3 +293,34 @@ def test_tls_needs_a_trusted_certificate(tmp_path: Path, socket_enabled: None) -
         instance.shutdown()
         thread.join()
         instance.server_close()
+
+
+def test_a_server_that_asks_who_connects_is_shown_a_certificate(tmp_path: Path, socket_enabled: None) -> None:
+    path = certificate(tmp_path)
+    instance = Server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    context.load_verify_locations(path)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # with 1.3 the refusal comes after the handshake
+    instance.socket = context.wrap_socket(instance.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=instance.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    url = instance.url.replace("http://", "https://") + "/x"
+    trusting = {"SSL_CERT_FILE": str(path), "HOME": "/nowhere"}
+
+    def shown(text: str) -> Transfer:
+        return open_transfer(trusting | {"APKILN_CLIENT_CERTIFICATES": text}, DiskFiles())
+
+    try:
+        port = instance.server_port
+        assert fetch(shown(f"127.0.0.1={path}"), url)[0] == DATA
+        assert fetch(shown(f"other.example=/nowhere\n127.0.0.1:{port}={path},{path}"), url)[0] == DATA
+        assert reason(open_transfer(trusting, DiskFiles()), url) in {"tls-failed", "connection-lost"}
+        assert reason(shown(f"127.0.0.1:{port + 1}={path}"), url) in {"tls-failed", "connection-lost"}
+        assert reason(shown("127.0.0.1=/nowhere.pem"), url) == "client-certificate"
+        assert reason(shown("nonsense"), url) == "bad-client-certificate"
+    finally:
+        instance.shutdown()
+        thread.join()
+        instance.server_close()

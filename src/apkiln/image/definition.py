@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from apkiln.system.store import Store
 
 _TABLE = "yaml-documents"
+_USER_PART = re.compile(rb"://[^/\s]*@")
+"""Of a URL: a user name, and perhaps a password, which no cache gets to see."""
 
 
 def read_definition(
@@ -77,7 +80,7 @@ def definition_reader(
 
 
 def _remembered(store: Store, data: bytes, source: str, faults: FaultCollector, limits: Limits) -> Document:
-    """As `compose`.  A cache that cannot be used is no reason to refuse a definition."""
+    """As `compose`.  A cache that cannot be used is no reason to refuse a definition; one with credentials is not kept."""
     key = f"{sha256(data).hexdigest()}.{stored.VERSION}"
     with suppress(EnvironmentFault):
         row = store.get(_TABLE, key) if len(data) <= limits.document else None
@@ -86,7 +89,7 @@ def _remembered(store: Store, data: bytes, source: str, faults: FaultCollector, 
     before = len(faults.faults)
     document = compose(data, source, faults, limits)
     nodes = stored.encode(document.root) if len(faults.faults) == before else None
-    if nodes is not None:
+    if nodes is not None and not _USER_PART.search(nodes):
         with suppress(EnvironmentFault):
             store.put(_TABLE, key, nodes)
     return document

@@ -1,4 +1,4 @@
-"""Who we are at which host: `HTTP_AUTH`, netrc text and bearer tokens (spec image.md §11.1)."""
+"""Who we are at which host: `HTTP_AUTH`, netrc text, bearer tokens and client certificates (spec image.md §11.1)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from apkiln.core.origin import Origin
 from apkiln.core.secret import Secret
 from apkiln.system.urls import Endpoint, UserPart
 
+CLIENT_CERTIFICATES = "APKILN_CLIENT_CERTIFICATES"
+"""The variable that names client certificates."""
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 
 
@@ -40,6 +42,50 @@ class Credentials(NamedTuple):
 
 
 NO_CREDENTIALS = Credentials()
+
+
+class ClientCertificate(NamedTuple):
+    """What we show of ourselves while a TLS connection is made."""
+
+    host: str
+    """Lower case."""
+    port: int
+    """0 = any port."""
+    certificate: str
+    """Path of a PEM file with our certificate and those between it and the root."""
+    key: str
+    """Path of a PEM file with the private key; empty = it is in the same file."""
+
+
+def certificate_for(certificates: tuple[ClientCertificate, ...], endpoint: Endpoint) -> ClientCertificate | None:
+    """The first that fits a host; none for plain http."""
+    if endpoint.scheme != "https":
+        return None
+    fitting = (item for item in certificates if item.host == endpoint.host and item.port in {0, endpoint.port})
+    return next(fitting, None)
+
+
+def parse_client_certificates(text: str) -> tuple[ClientCertificate, ...]:
+    """`HOST[:PORT]=CERTIFICATE[,KEY]`, one a line, both PEM files.
+
+    Raises UsageError `bad-client-certificate` with the number of the line.
+    """
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    return tuple(_client_certificate(line, number) for number, line in lines if line)
+
+
+def _client_certificate(line: str, number: int) -> ClientCertificate:
+    place, _, files = line.partition("=")
+    host, colon, port = place.strip().partition(":")
+    certificate, _, key = files.partition(",")
+    if not host or not certificate.strip() or (colon and not (port.isascii() and port.isdigit())):
+        raise UsageError(
+            f"entry {number} of {CLIENT_CERTIFICATES} is not understood",
+            reason="bad-client-certificate",
+            origin=Origin(source=CLIENT_CERTIFICATES, line=number),
+            hint="write HOST=CERTIFICATE.pem or HOST:PORT=CERTIFICATE.pem,KEY.pem",
+        )
+    return ClientCertificate(host.lower(), int(port) if colon else 0, certificate.strip(), key.strip())
 
 
 def basic(user: UserPart) -> str:

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from apkiln.core.errors import UnavailableError
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
+from apkiln.system.credentials import CLIENT_CERTIFICATES, ClientCertificate, certificate_for, parse_client_certificates
 from apkiln.system.http import Response
+from apkiln.system.urls import endpoint_of
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
@@ -20,7 +22,11 @@ _CHUNK = 1 << 18
 
 
 class SocketExchange:
-    """See `Exchange` and `RequestExchange`.  Up to `connections` threads share the connections; proxies are `environment`'s."""
+    """See `Exchange` and `RequestExchange`.  Up to `connections` threads share the connections.
+
+    Proxies, trusted certificates and client certificates are those of `environment`.  A wrong entry there is a UsageError
+    `bad-client-certificate`, a file that cannot be used UnavailableError `client-certificate`, with the first request.
+    """
 
     def __init__(
         self,
@@ -33,7 +39,7 @@ class SocketExchange:
         self._environment = environment
         self._connections = connections
         self._timeouts = (connect_timeout, read_timeout)
-        self._pools: dict[str, PoolManager] = {}
+        self._pools: dict[tuple[str, ClientCertificate | None], PoolManager] = {}
         self._lock = threading.Lock()
 
     def get(self, url: str, headers: tuple[tuple[str, str], ...]) -> AbstractContextManager[Response]:
@@ -45,7 +51,7 @@ class SocketExchange:
     ) -> Iterator[Response]:
         from urllib3 import exceptions
 
-        pool = self._pool(self._proxy(url))
+        pool = self._pool(self._proxy(url), self._certificate(url))
         content = None if body == () else iter(body)
         try:
             answer = pool.urlopen(
@@ -68,13 +74,17 @@ class SocketExchange:
                 answer.drain_conn()  # no body: the connection can serve again
             answer.close()
 
-    def _pool(self, proxy: str) -> PoolManager:
-        with self._lock:
-            if proxy not in self._pools:
-                self._pools[proxy] = self._new_pool(proxy)
-            return self._pools[proxy]
+    def _certificate(self, url: str) -> ClientCertificate | None:
+        text = self._environment.get(CLIENT_CERTIFICATES, "")
+        return certificate_for(parse_client_certificates(text), endpoint_of(url)) if text else None
 
-    def _new_pool(self, proxy: str) -> PoolManager:
+    def _pool(self, proxy: str, certificate: ClientCertificate | None) -> PoolManager:
+        with self._lock:
+            if (proxy, certificate) not in self._pools:
+                self._pools[proxy, certificate] = self._new_pool(proxy, certificate)
+            return self._pools[proxy, certificate]
+
+    def _new_pool(self, proxy: str, certificate: ClientCertificate | None) -> PoolManager:
         import urllib3
 
         options: dict[str, Any] = {
@@ -84,6 +94,9 @@ class SocketExchange:
         certificates = self._environment.get("SSL_CERT_FILE", "")
         if certificates:
             options["ca_certs"] = certificates
+        if certificate is not None:
+            _check_certificate(certificate)
+            options |= {"cert_file": certificate.certificate, "key_file": certificate.key or None}
         pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
         pool.pool_classes_by_scheme = _pools_that_keep_escapes()
         return pool
@@ -98,6 +111,21 @@ class SocketExchange:
         if parts.scheme == "https":
             return environment.get("https_proxy") or environment.get("HTTPS_PROXY") or ""
         return environment.get("http_proxy") or ""
+
+
+def _check_certificate(certificate: ClientCertificate) -> None:
+    """Load it once by itself, so that a fault of its files is not taken for one of the server."""
+    import ssl
+
+    try:
+        # An empty password: a key that needs one is an error, not a question on the terminal.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_cert_chain(certificate.certificate, certificate.key or None, password="")
+    except OSError as error:
+        message = f"the client certificate for `{certificate.host}` cannot be used: {error.strerror or type(error).__name__}"
+        hint = "both files must be PEM, the key without a password"
+        origin = Origin(source=certificate.certificate)
+        raise UnavailableError(message, reason="client-certificate", origin=origin, hint=hint) from None
 
 
 def _is_excluded(host: str, authority: str, excluded: str) -> bool:

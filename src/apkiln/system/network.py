@@ -27,7 +27,7 @@ def open_transfer(environment: Mapping[str, str], files: FileReader, *, offline:
     """Local files always; the network unless `offline`.  Nothing is opened and no netrc is read before the first request.
 
     Variables: `HTTP_AUTH`, `NETRC` (default `$HOME/.netrc`), `APKILN_REDIRECT_HOSTS` (comma-separated, `*` = any),
-    `http_proxy`, `https_proxy`, `no_proxy`, `SSL_CERT_FILE`.
+    `APKILN_CLIENT_CERTIFICATES`, `http_proxy`, `https_proxy`, `no_proxy`, `SSL_CERT_FILE`.
     """
     local = LocalTransfer(files)
     if offline:

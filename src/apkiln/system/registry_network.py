@@ -22,7 +22,8 @@ def open_registry(
 ) -> HttpRegistry:
     """A client with the logins of the user's auth files.  Nothing is opened and no file is read before the first request.
 
-    Variables: those of `registry_logins.auth_file_paths`, and `http_proxy`, `https_proxy`, `no_proxy`, `SSL_CERT_FILE`.
+    Variables: those of `registry_logins.auth_file_paths`, and `APKILN_CLIENT_CERTIFICATES`, `http_proxy`, `https_proxy`,
+    `no_proxy`, `SSL_CERT_FILE`.
     """
     import random
 

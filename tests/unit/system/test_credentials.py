@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from apkiln.core.errors import UnavailableError, UsageError
 from apkiln.core.secret import Secret
-from apkiln.system.credentials import Credentials, parse_http_auth, parse_netrc
+from apkiln.system.credentials import (
+    Credentials,
+    certificate_for,
+    parse_client_certificates,
+    parse_http_auth,
+    parse_netrc,
+)
 from apkiln.system.memory_files import MemoryFiles
 from apkiln.system.network import credentials_of, open_transfer
 from apkiln.system.urls import encode, endpoint_of, local_path, redirected, split_user
@@ -148,3 +154,22 @@ def test_credentials_are_read_with_the_first_request() -> None:
     with pytest.raises(UsageError) as caught:
         transfer.fetch("https://host.example/x", bytearray().extend, limit=100)
     assert caught.value.reason == "bad-http-auth"
+
+
+def test_client_certificates_are_for_their_host_and_tls_only() -> None:
+    text = "HOST.example=/c.pem, /k.pem\n\nother.example:8443=/both.pem\n"
+    certificates = parse_client_certificates(text)
+    found = {url: certificate_for(certificates, endpoint_of(url)) for url in (
+        "https://host.example/x", "https://host.example:444/x", "http://host.example/x", "https://other.example/",
+        "https://other.example:8443/", "https://sub.host.example/",
+    )}  # fmt: skip
+    assert [item and (item.certificate, item.key) for item in found.values()] == [
+        ("/c.pem", "/k.pem"), ("/c.pem", "/k.pem"), None, None, ("/both.pem", ""), None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", ["host", "=/c.pem", "host=", "host:x=/c.pem", "host=,/k.pem"])
+def test_a_bad_client_certificate_is_named_by_its_line(entry: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_client_certificates(f"host=/c.pem\n{entry}")
+    assert (caught.value.reason, caught.value.origin.line) == ("bad-client-certificate", 2)
