@@ -11,14 +11,16 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.image_workshop import Workshop, definition, union
+from tests.image_workshop import AMD64, Workshop, definition, union
 from tests.sample_images import Item, directory, hard_link, oci_layout, symlink
 from tests.sample_packages import SamplePackage, sample_package
 
 from apkiln.core.errors import ApkilnError, ConfigurationError, ConflictError, FaultGroup, UnsatisfiableError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS
+from apkiln.core.progress import Silent
 from apkiln.formats.apk.installed import parse_installed
 from apkiln.formats.oci.documents import Process
+from apkiln.formats.oci.reference import parse_reference
 from apkiln.image.audit.auditing import Bill, audit, read_image
 from apkiln.image.audit.findings import AuditReport
 from apkiln.image.building import BuiltImage
@@ -26,7 +28,13 @@ from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.documents import inherited
 from apkiln.image.exports.finished_tree import FinishedTree
 from apkiln.image.place import open_place
+from apkiln.image.publishable import publishable_build, publishable_place
+from apkiln.image.publishing import publish
+from apkiln.image.publishing_plan import plan_publication
+from apkiln.image.registry_place import RegistryPlace
+from apkiln.image.resolving import ResolveOptions, resolve
 from apkiln.image.stored import StoredImage, stored_images
+from apkiln.system.memory_registry import MemoryRegistry, memory_registry_client
 
 UPON = "contents:\n  keyring: [keys/sample.rsa.pub]\n  repositories: [repo]\n  packages: [{}]\n  baseimage: {{image: {}}}\n{}\n"
 DATABASE = "usr/lib/apk/db/installed"
@@ -451,3 +459,38 @@ def test_equal_definitions_give_equal_images_from_any_cache() -> None:
     second.built()
     assert build(first, upon(["app"])).index == build(second, upon(["app"])).index
     assert union(first.layers("work/base")) == union(second.layers("work/base"))
+
+
+# --- registries --------------------------------------------------------------------------------------------------------
+
+
+def test_a_base_in_a_registry_gives_the_same_layers_and_is_named() -> None:
+    shop = shop_with_base()
+    registry = MemoryRegistry()
+    client = memory_registry_client(registry)
+    place = open_place(shop.files, PurePosixPath("work/base"), DEFAULT_LIMITS)
+    publish(
+        plan_publication(publishable_place(place, DEFAULT_LIMITS), [parse_reference("host.example/base:1")]), client, Silent()
+    )
+    digest = stored(shop, "work/base").name
+    local = build(shop, upon(["app"]))
+
+    named = f"registry:host.example/base@{digest}"
+    shop.define(upon(["app"], image=f'"{named}"'))
+    loaded = shop.loaded()
+    resolution = resolve(
+        loaded.configuration,
+        loaded.checksum,
+        ResolveOptions(AMD64),
+        shop.access,
+        lambda text: RegistryPlace(client, shop.store, parse_reference(text.removeprefix("registry:"))),
+    )
+    built = shop.built(resolution)
+    assert [layer.layer.digests for layer in built.architectures[0].layers][:-1] == [
+        layer.layer.digests for layer in local.architectures[0].layers
+    ][:-1]
+    manifest = json.loads(built.images[0].manifest)
+    assert manifest["annotations"]["org.opencontainers.image.base.name"] == f"host.example/base@{digest}"
+    assert manifest["annotations"]["org.opencontainers.image.base.digest"] == digest
+    publish(plan_publication(publishable_build(built, shop.store), [parse_reference("host.example/app:1")]), client, Silent(), 2)
+    assert set(registry.tags("app")) == {"1"}
