@@ -71,20 +71,19 @@ def collect(
     *,
     plan_only: bool = False,
     large: bool = False,
-    shared: Iterable[RepositoryState] = (),
 ) -> Collection:
     """Mark what nothing needs, and remove what was marked long ago and still is not needed.
 
-    `shared`: other repositories on the same blobs.  ConflictError `sweep-too-large` when more than `largest_sweep` percent
-    of the blobs would be marked, unless `large`.
+    All repositories of the database count, as they share the blobs.  ConflictError `sweep-too-large` when more than
+    `largest_sweep` percent of the blobs would be marked, unless `large`.
     """
     policy, blobs = service.policy, service.equipment.blobs
-    locked, shared = tuple(locked), tuple(shared)
+    locked = tuple(locked)
     present = tuple(entry.digest.hex for entry in blobs.list())
     now = int(service.equipment.clock.now() * 1000)
 
     def unneeded(state: RepositoryState) -> tuple[str, ...]:
-        needed = frozenset().union(*(needed_blobs(item, now, policy, locked) for item in (state, *shared)))
+        needed = frozenset().union(*(needed_blobs(item, now, policy, locked) for item in (state, *service.neighbours())))
         return tuple(blob for blob in present if blob not in needed)
 
     waste = unneeded(service.refresh())

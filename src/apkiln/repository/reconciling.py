@@ -102,6 +102,7 @@ def _blobs(service: RepositoryService, state: RepositoryState, deep: bool) -> It
     now = int(service.equipment.clock.now() * 1000)
     present = {entry.digest.hex: entry.size for entry in blobs.list()}
     needed = needed_blobs(state, now, policy)
+    foreign = [needed_blobs(item, now, policy) | item.marked.keys() | item.removed for item in service.neighbours()]
     own = {package.digest: package for package in state.listing()}
     for blob in sorted(needed):
         if blob not in present and not _awaited(state, blob):
@@ -110,7 +111,7 @@ def _blobs(service: RepositoryService, state: RepositoryState, deep: bool) -> It
             yield Difference("blob-corrupt", blob, own[blob].key.name_version)
         elif deep and blob in present and not _is_whole(service, blob):
             yield Difference("blob-corrupt", blob, own[blob].key.name_version if blob in own else "")
-    for blob in sorted(present.keys() - needed):
+    for blob in sorted(present.keys() - needed.union(*foreign)):
         if blob not in state.marked and blob not in state.removed:
             yield Difference("orphan", blob, "nothing needs it, and no sweep has marked it yet")
 

@@ -12,7 +12,8 @@ Several processes may run on one ledger: who loses the race for a row looks agai
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -149,6 +150,7 @@ class RepositoryService:
         """Read it under `reading`, or live with a view that changes."""
         self.equipment = equipment
         self._work = _Work()
+        self._neighbours: dict[str, RepositoryState] = {}
         self._prepared: _Prepared | None = None
         self._lock = threading.RLock()
         self._publishing = threading.Lock()
@@ -219,6 +221,26 @@ class RepositoryService:
                     return rows
         raise UnavailableError("others write to the ledger all the time", reason="database-busy", retriable=True)
 
+    def neighbours(self) -> tuple[RepositoryState, ...]:
+        """The newest states of all other ledgers in the same database: their blobs lie in the same store."""
+        ledgers = self.equipment.ledgers
+        with self._lock:
+            for name in ledgers.repositories():
+                if name == self.name:
+                    continue
+                state = self._neighbours.setdefault(name, RepositoryState(name))
+                for item in ledgers.rows(name, state.head.number):
+                    row = decode(item.text)
+                    verified((row,), name, state.head)
+                    state.apply(row)
+            return tuple(self._neighbours.values())
+
+    @contextmanager
+    def reading(self) -> Iterator[RepositoryState]:
+        """The state, which nobody changes meanwhile."""
+        with self._lock:
+            yield self.state
+
     # ------------------------------------------------------------------ transactions
 
     def create(self, author: Author, arches: Sequence[str], keys: Sequence[KeyChange], keep: int = 3) -> Transaction:
@@ -262,24 +284,30 @@ class RepositoryService:
         sizes = {digest: self.equipment.blobs.size(Digest.sha256(bytes.fromhex(digest))) for digest in wanted}
         return {digest: size for digest, size in sizes.items() if size is not None}
 
-    def upload(self, digest: str, chunks: Iterable[bytes]) -> int:
-        """Keep a file that some open transaction declares; bytes kept.
+    def check_declared(self, digest: str, size: int = 0) -> int:
+        """The largest size under which an unfinished transaction declares a file.
 
-        ConflictError `not-declared`; VerificationError `digest-mismatch`; FormatError `size-mismatch`.
+        ConflictError `not-declared`; VerificationError `size-mismatch` when it is less than `size`.
         """
         with self._lock:
             self.refresh()
-            sizes = {
-                size
-                for number in self.state.unfinished
-                for declared, size in transactions.declared_blobs(self.state.transactions[number].manifest).items()
-                if declared == digest
-            }
-        if not sizes:
-            raise ConflictError(
-                "no open transaction declares this file", reason="not-declared", origin=Origin(digest=f"sha256:{digest}")
-            )
-        return self.equipment.blobs.put(Digest.sha256(bytes.fromhex(digest)), _bounded(chunks, max(sizes), digest))
+            declared = (transactions.declared_blobs(self.state.transactions[number].manifest) for number in self.state.unfinished)
+            largest = max((blobs[digest] for blobs in declared if digest in blobs), default=0)
+        origin = Origin(digest=f"sha256:{digest}")
+        if not largest:
+            raise ConflictError("no open transaction declares this file", reason="not-declared", origin=origin)
+        if size > largest:
+            message = f"the file is longer than the {largest} bytes that were declared"
+            raise VerificationError(message, reason="size-mismatch", origin=origin)
+        return largest
+
+    def upload(self, digest: str, chunks: Iterable[bytes]) -> int:
+        """Keep a file that some open transaction declares; its size.
+
+        As `check_declared`, and VerificationError `digest-mismatch`.
+        """
+        largest = self.check_declared(digest)
+        return self.equipment.blobs.put(Digest.sha256(bytes.fromhex(digest)), _bounded(chunks, largest, digest))
 
     def commit(self, author: Author, number: int) -> Transaction:
         """Everything is uploaded: verify, index, publish; the transaction as it stands then.
@@ -477,19 +505,21 @@ class RepositoryService:
             changes = self.state.changes_of(batch)
             listing = self.state.listing_change(changes)
             images = dict(self._work.images)
-            for arch in self._architectures(changes.publish):
-                images[arch] = changed_image(images.get(arch) or IndexImage(), arch_change(listing, arch), codec)
+            arches = self._architectures(changes.publish)
             keys = self._keys_after(changes)
-            signers = tuple(self.equipment.signers.signer(name) for name in keys)
-            indexed = self._write(base + 1, batch, images, signers, codec, notes)
+        for arch in arches:  # readers go on meanwhile; nobody else publishes in this process
+            images[arch] = changed_image(images.get(arch) or IndexImage(), arch_change(listing, arch), codec)
+        signers = tuple(self.equipment.signers.signer(name) for name in keys)
+        indexed = self._write(base + 1, batch, images, signers, codec, notes)
+        with self._lock:
             self._prepared = _Prepared(indexed.document, images, listing)
-            numbers = [item.number for item in batch]
+        numbers = [item.number for item in batch]
 
-            def decide(state: RepositoryState) -> Sequence[AnyAction]:
-                ready = all(state.transactions[number].step is Step.VERIFIED for number in numbers)
-                return (indexed,) if ready and state.current == base and state.candidate is None else ()
+        def decide(state: RepositoryState) -> Sequence[AnyAction]:
+            ready = all(state.transactions[number].step is Step.VERIFIED for number in numbers)
+            return (indexed,) if ready and state.current == base and state.candidate is None else ()
 
-            self.append(Author(SERVICE, "indexed"), decide)
+        self.append(Author(SERVICE, "indexed"), decide)
 
     def _keys_after(self, changes: Changes) -> tuple[str, ...]:
         states = {key.name: key.state for key in self.state.keys.values()} | {item.name: item.state for item in changes.keys}
@@ -542,6 +572,41 @@ class RepositoryService:
             codec=codec.name,
             notes=notes,
         )
+
+    def renew(self, within: int) -> bool:
+        """Sign the current generation's document anew when it expires in less than `within` seconds; whether it did.
+
+        The indexes stay as they are (spec §4.4): only `created`, `expires` and the keys that sign change.
+        """
+        with self._publishing:
+            state, now = self.refresh(), int(self.equipment.clock.now())
+            generation = state.generations.get(state.current)
+            if generation is None or generation.expires - now > within:
+                return False
+            keys = state.signing_keys()
+            indexed = generation.indexed
+            previous = state.generations.get(generation.number - 1)
+            described = Described(
+                repository=self.name,
+                generation=generation.number,
+                previous=generation.number - 1,
+                previous_document=previous.document if previous else "",
+                created=now,
+                expires=now + self.policy.lifetime,
+                ledger=generation.ledger,
+                arches=tuple((item.arch, item.sha256, item.size, item.packages) for item in indexed.arches),
+                sums=indexed.sums,
+                keys=keys,
+                codec=indexed.codec,
+            )
+            document = document_bytes(described)
+            signature = signature_bytes(document, [self.equipment.signers.signer(name) for name in keys])
+            row = actions.Renewed(generation.number, self._keep(document), self._keep(signature), now, described.expires, keys)
+
+            def decide(state: RepositoryState) -> Sequence[AnyAction]:
+                return (row,) if state.generations.get(state.current) == generation else ()
+
+            return bool(self.append(Author(SERVICE, "the document expires soon"), decide))
 
     def _keep(self, data: bytes) -> str:
         digest = hex_digest(data)

@@ -358,3 +358,13 @@ def test_the_reconciler_sees_what_is_wrong() -> None:
     index = service.state.generations[2].indexed.arches[0].sha256
     blobs[next(item for item in blobs if item.hex == index)] = b"not an index"
     assert {"index-drift", "edge-wrong"} <= {item.kind for item in compare(service)}
+
+
+def test_a_sweep_leaves_what_other_repositories_need() -> None:
+    where = places()
+    one = created(where)
+    publish(one, B)
+    other = RepositoryService("other", one.equipment, one.policy)
+    other.refresh()
+    assert hex_of(B) not in collect(other, ALICE, plan_only=True).marked
+    assert not [item for item in compare(other) if item.kind == "orphan"]

@@ -1,0 +1,1 @@
+"""The HTTP service: what clients of a repository fetch, and the interface for those who publish."""

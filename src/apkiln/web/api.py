@@ -1,0 +1,368 @@
+"""The interface for those who publish: a Litestar application for one repository at a time (spec repository.md §10.2).
+
+It stands behind `application.Application`, which takes the repository off the path and puts its service and the
+authenticated token into the scope.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from litestar import Litestar, Request, Response, delete, get, post, put
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.params import Parameter
+
+from apkiln import __version__
+from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, UsageError
+from apkiln.repository.ledger.actions import Held, Manifest, Named, Refused
+from apkiln.repository.ledger.rows import Author
+from apkiln.repository.ledger.state import RepositoryState, Step, Transaction
+from apkiln.repository.service import RepositoryService
+from apkiln.system.partial_uploads import PartialUploads
+from apkiln.web import documents, tokens
+from apkiln.web.errors import body_of, status_of
+from apkiln.web.tokens import Token
+
+T = TypeVar("T")
+Incoming = Request[Any, Any, Any]
+IDLE_SECONDS = 30.0
+"""Longest silence within an upload."""
+SLOWEST = 1024
+"""Bytes a second that an upload must reach after its first minute."""
+
+
+class Desk:
+    """One request's repository and the person at the other side."""
+
+    def __init__(self, request: Incoming) -> None:
+        self.service: RepositoryService = request.scope["apkiln.service"]  # type: ignore[typeddict-item]
+        self.token: Token = request.scope["apkiln.token"]  # type: ignore[typeddict-item]
+        self.uploads: PartialUploads = request.scope["apkiln.uploads"]  # type: ignore[typeddict-item]
+
+    def author(self, reason: str = "") -> Author:
+        return Author(self.token.name, reason, self.token.sha256[:16])
+
+    def permit(self, check: Callable[[], None], verb: str) -> None:
+        """Run a check; a refusal is a row of the ledger, too (spec §9 "audit")."""
+        try:
+            check()
+        except ApkilnError as error:
+            code = error.reason
+            self.service.append(self.author(), _once(lambda: (Refused(verb, code),)))
+            raise
+
+    def document(self, transaction: Transaction) -> documents.TransactionDocument:
+        missing = self.service.missing(transaction) if transaction.step is Step.OPEN else ()
+        with self.service.reading() as state:
+            return documents.transaction_document(state, state.transactions[transaction.number], missing)
+
+
+def _once(make: Callable[[], tuple[Refused, ...]]) -> Callable[[RepositoryState], tuple[Refused, ...]]:
+    return lambda _: make()
+
+
+@post("/tx", status_code=201, sync_to_thread=True, summary="Open a transaction")
+def open_transaction(
+    data: documents.OpenRequest,
+    request: Incoming,
+    idempotency_key: Annotated[str, Parameter(header="Idempotency-Key", max_length=200)] = "",
+) -> documents.TransactionDocument:
+    """The same key with the same manifest gives the same transaction; with another one it is refused."""
+    desk = Desk(request)
+    desk.permit(lambda: tokens.check_manifest(desk.token, desk.service.name, data.manifest), "open")
+    return desk.document(desk.service.open(desk.author(data.reason), data.manifest, idempotency_key, desk.token.teams))
+
+
+@get("/tx/{number:int}", sync_to_thread=True, summary="How a transaction stands")
+def show_transaction(number: int, request: Incoming) -> documents.TransactionDocument:
+    """With the receipt once it is live."""
+    desk = Desk(request)
+    state = desk.service.refresh()
+    if number not in state.transactions:
+        raise UsageError(f"there is no transaction {number}", reason="unknown-transaction")
+    return desk.document(state.transactions[number])
+
+
+@post("/tx/{number:int}/commit", status_code=200, summary="Publish it")
+async def commit(
+    number: int, request: Incoming, wait: Annotated[int, Parameter(ge=0, le=600)] = 60
+) -> Response[documents.TransactionDocument]:
+    """200 with the receipt, 202 while it still runs or waits for a second person, 422 with the findings that refuse it."""
+    desk = Desk(request)
+
+    def work() -> documents.TransactionDocument:
+        desk.permit(lambda: _check_transaction(desk, number), "commit")
+        return desk.document(desk.service.commit(desk.author(), number))
+
+    document: documents.TransactionDocument | None = None
+    with anyio.move_on_after(wait or None):
+        document = await _in_thread(work, abandon=True)
+    if document is None:
+        document = await _in_thread(lambda: desk.document(desk.service.state.transactions[number]))
+    return Response(document, status_code=_STATUS.get(document.state, 202))
+
+
+_STATUS = {"live": 200, "rejected": 422, "aborted": 410}
+
+
+def _check_transaction(desk: Desk, number: int) -> None:
+    transaction = desk.service.refresh().transactions.get(number)
+    if transaction is None:
+        raise UsageError(f"there is no transaction {number}", reason="unknown-transaction")
+    tokens.check_manifest(desk.token, desk.service.name, transaction.manifest)
+
+
+@delete("/tx/{number:int}", status_code=200, sync_to_thread=True, summary="Give a transaction up")
+def abort(number: int, request: Incoming) -> documents.TransactionDocument:
+    """Only before it is indexed."""
+    desk = Desk(request)
+    desk.permit(lambda: _check_transaction(desk, number), "abort")
+    return desk.document(desk.service.abort(desk.author(), number))
+
+
+@post("/approve/{number:int}", status_code=200, sync_to_thread=True, summary="Agree as a second person")
+def approve(number: int, request: Incoming, data: documents.ReasonRequest) -> documents.TransactionDocument:
+    """Not who opened it."""
+    desk = Desk(request)
+    desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "approve"), "approve")
+    return desk.document(desk.service.approve(desk.author(data.reason), number))
+
+
+@post("/withdraw", status_code=200, sync_to_thread=True, summary="Withdraw builds")
+def withdraw(
+    data: documents.ChangeRequest,
+    request: Incoming,
+    idempotency_key: Annotated[str, Parameter(header="Idempotency-Key", max_length=200)] = "",
+) -> documents.TransactionDocument:
+    """A transaction of its own; more than one build needs a second person."""
+    return _change(Desk(request), Manifest(withdraw=data.builds), data.reason, idempotency_key)
+
+
+@post("/restore", status_code=200, sync_to_thread=True, summary="Restore withdrawn builds")
+def restore(
+    data: documents.ChangeRequest,
+    request: Incoming,
+    idempotency_key: Annotated[str, Parameter(header="Idempotency-Key", max_length=200)] = "",
+) -> documents.TransactionDocument:
+    """Always needs a second person."""
+    return _change(Desk(request), Manifest(restore=data.builds), data.reason, idempotency_key)
+
+
+def _change(desk: Desk, manifest: Manifest, reason: str, key: str) -> documents.TransactionDocument:
+    desk.permit(lambda: tokens.check_manifest(desk.token, desk.service.name, manifest), "change")
+    return desk.document(desk.service.run(desk.author(reason), manifest, key))
+
+
+@post("/snapshots", status_code=201, sync_to_thread=True, summary="Name a generation")
+def name_generation(data: documents.SnapshotRequest, request: Incoming) -> documents.SnapshotRequest:
+    """A name never moves."""
+    desk = Desk(request)
+    desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "admin"), "snapshot")
+    if not data.name.replace("-", "").replace(".", "").replace("_", "").isalnum() or data.name.isdigit():
+        raise FormatError(f"{data.name!r} cannot name a view", reason="bad-view-name", hint="letters, digits and `._-`")
+
+    def decide(state: RepositoryState) -> tuple[Named, ...]:
+        if data.generation not in state.generations:
+            raise UsageError(f"there is no generation {data.generation}", reason="not-found")
+        known = state.views.get(data.name)
+        if known not in (None, data.generation):
+            raise FormatError(f"`{data.name}` names generation {known}", reason="view-name-taken")
+        return () if known else (Named(data.name, data.generation),)
+
+    desk.service.append(desk.author(), decide)
+    return data
+
+
+@post("/holds", status_code=201, sync_to_thread=True, summary="Keep something from being collected")
+def hold(data: documents.HoldRequest, request: Incoming) -> documents.HoldRequest:
+    """Until a time; 0 releases it."""
+    desk = Desk(request)
+    desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "admin"), "hold")
+    place: str | int = data.blob or data.generation
+    if not place:
+        raise UsageError("a hold names a blob or a generation", reason="empty-hold")
+
+    def decide(state: RepositoryState) -> tuple[Held, ...]:
+        same = state.holds.get(place, 0) == data.until
+        return () if same else (Held(data.until, data.blob, data.generation),)
+
+    desk.service.append(desk.author(), decide)
+    return data
+
+
+@get("/packages/{name:str}", sync_to_thread=True, summary="All versions of a package")
+def show_package(name: str, request: Incoming) -> documents.PackageDocument:
+    """With the newest listed version of each architecture."""
+    with Desk(request).service.reading() as state:
+        found = documents.package_document(state, name)
+    if found is None:
+        raise UsageError(f"there is no package `{name}`", reason="not-found")
+    return found
+
+
+@get("/diff", sync_to_thread=True, summary="What changed between two generations")
+def show_difference(
+    request: Incoming,
+    origin: Annotated[int, Parameter(query="from", ge=0)],
+    target: Annotated[int, Parameter(query="to", ge=0)],
+) -> documents.DifferenceDocument:
+    """Generation 0 is the empty one."""
+    with Desk(request).service.reading() as state:
+        for number in (origin, target):
+            if number and number not in state.generations:
+                raise UsageError(f"there is no generation {number}", reason="not-found")
+        return documents.difference(state, origin, target)
+
+
+@get("/reconcile", sync_to_thread=True, summary="What is not as it should be")
+def show_incidents(request: Incoming) -> list[documents.IncidentDocument]:
+    """As of the last comparison, with ages."""
+    incidents = request.scope["apkiln.incidents"]  # type: ignore[typeddict-item]
+    return [documents.incident_document(incident) for incident in incidents.open]
+
+
+@put("/blobs/{digest:str}", status_code=201, summary="Upload a declared file")
+async def upload(
+    digest: str,
+    request: Incoming,
+    content_range: Annotated[str, Parameter(header="Content-Range")] = "",
+) -> Response[dict[str, int]]:
+    """The whole file, or with `Content-Range: bytes A-B/TOTAL` the next part of it; 201 when all of it is there and good."""
+    desk = Desk(request)
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        raise FormatError("a blob is named by 64 lower-case hex digits", reason="bad-digest")
+    await _in_thread(lambda: desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "publish"), "upload"))
+    chunks = _pulled(request.stream())
+    if not content_range:
+        size = await _in_thread(lambda: desk.service.upload(digest, chunks))
+        return Response({"size": size}, status_code=201)
+    start, end, total = _part(content_range)
+
+    def add() -> int:
+        desk.service.check_declared(digest, total)
+        return desk.uploads.add(digest, start, _exactly(chunks, end - start))
+
+    received = await _in_thread(add)
+    if received < total:
+        return Response({"received": received}, status_code=202, headers={"Range": f"bytes=0-{received - 1}"})
+    try:
+        size = await _in_thread(lambda: desk.service.upload(digest, desk.uploads.content(digest)))
+    finally:
+        await _in_thread(lambda: desk.uploads.drop(digest))
+    return Response({"size": size}, status_code=201)
+
+
+@get("/blobs/{digest:str}", sync_to_thread=True, summary="How much of an upload is there")
+def show_upload(digest: str, request: Incoming) -> dict[str, int]:
+    """Where the next part begins."""
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        raise FormatError("a blob is named by 64 lower-case hex digits", reason="bad-digest")
+    return {"received": Desk(request).uploads.received(digest)}
+
+
+def _part(text: str) -> tuple[int, int, int]:
+    """(start, end exclusive, total) of a `Content-Range`."""
+    unit, _, rest = text.partition(" ")
+    span, _, total = rest.partition("/")
+    first, _, last = span.partition("-")
+    if unit != "bytes" or not all(item.isascii() and item.isdigit() and len(item) < 19 for item in (first, last, total)):
+        raise FormatError(f"{text!r} is not a range", reason="bad-range", hint="write `bytes FIRST-LAST/TOTAL`")
+    if not int(first) <= int(last) < int(total):
+        raise FormatError(f"{text!r} is not a range", reason="bad-range")
+    return int(first), int(last) + 1, int(total)
+
+
+def _exactly(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    received = 0
+    for chunk in chunks:
+        received += len(chunk)
+        if received > size:
+            raise FormatError("the part is longer than its range", reason="bad-range")
+        yield chunk
+    if received != size:
+        raise UnavailableError("the part broke off", reason="incomplete-upload", retriable=True)
+
+
+def _pulled(stream: AsyncIterator[bytes]) -> Iterator[bytes]:
+    """The body in the thread that wants it; UnavailableError `timeout` for one that trickles."""
+    started, received = anyio.from_thread.run_sync(anyio.current_time), 0
+
+    async def following() -> bytes | None:
+        with anyio.fail_after(IDLE_SECONDS):
+            return await anext(stream, None)
+
+    while True:
+        try:
+            chunk = anyio.from_thread.run(following)
+        except TimeoutError as error:
+            raise UnavailableError("the upload fell silent", reason="timeout", retriable=True) from error
+        if chunk is None:
+            return
+        received += len(chunk)
+        spent = anyio.from_thread.run_sync(anyio.current_time) - started
+        if spent > 60 and received < SLOWEST * (spent - 60):
+            raise UnavailableError("the upload is too slow", reason="timeout", retriable=True)
+        yield chunk
+
+
+async def _in_thread(work: Callable[[], T], *, abandon: bool = False) -> T:
+    return await anyio.to_thread.run_sync(work, abandon_on_cancel=abandon, limiter=_limiter())
+
+
+_LIMITERS: dict[object, anyio.CapacityLimiter] = {}
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    """Writers have threads of their own, so that readers never wait for them."""
+    loop = anyio.lowlevel.current_token()
+    if loop not in _LIMITERS:
+        _LIMITERS[loop] = anyio.CapacityLimiter(96)
+    return _LIMITERS[loop]
+
+
+def _product_error(_: Incoming, error: ApkilnError) -> Response[dict[str, Any]]:
+    headers = {"Retry-After": "1"} if status_of(error) in (429, 503) else {}
+    return Response(body_of(error), status_code=status_of(error), headers=headers)
+
+
+def _http_error(_: Incoming, error: HTTPException) -> Response[dict[str, Any]]:
+    value: dict[str, Any] = {"code": "REQUEST", "message": error.detail}
+    if error.extra:
+        value["details"] = [str(item) for item in error.extra]
+    return Response({"error": value}, status_code=error.status_code)
+
+
+async def _report_bug(error: Exception, scope: Any) -> None:
+    """What is none of our errors is a bug, and the log has where."""
+    if not isinstance(error, (ApkilnError, HTTPException)):
+        logging.getLogger("uvicorn.error").error("bug in %s %s", scope["method"], scope["path"], exc_info=error)
+
+
+def make_api() -> Litestar:
+    """The application; `/schema/openapi.json` describes it."""
+    return Litestar(
+        route_handlers=[
+            open_transaction,
+            show_transaction,
+            commit,
+            abort,
+            approve,
+            withdraw,
+            restore,
+            name_generation,
+            hold,
+            show_package,
+            show_difference,
+            show_incidents,
+            upload,
+            show_upload,
+        ],
+        exception_handlers={ApkilnError: _product_error, HTTPException: _http_error},
+        after_exception=[_report_bug],
+        openapi_config=OpenAPIConfig(title="apkiln repository service", version=__version__),
+        request_max_body_size=64 * 1024 * 1024,
+    )

@@ -1,0 +1,111 @@
+"""The whole service as one ASGI application: public paths, interface, health, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from apkiln.core.errors import ApkilnError
+from apkiln.repository.reconciling import Incidents
+from apkiln.repository.service import RepositoryService
+from apkiln.system.partial_uploads import PartialUploads
+from apkiln.web.api import make_api
+from apkiln.web.errors import body_of, status_of
+from apkiln.web.metrics import metrics_text
+from apkiln.web.serving import Front, Receive, Scope, Send, split_path
+from apkiln.web.tokens import Token, authenticated, check_verb
+
+_API = "api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """One repository and what the application keeps of it."""
+
+    service: RepositoryService
+    private: bool = False
+    """Reading needs a token that may read."""
+    incidents: Incidents = field(default_factory=Incidents)
+
+
+class Application:
+    """ASGI; `ready` says whether the work of the background has begun."""
+
+    def __init__(
+        self, hosted: Mapping[str, Hosted], tokens: Sequence[Token], uploads: PartialUploads, now: Callable[[], float]
+    ) -> None:
+        self.hosted = dict(hosted)
+        self.ready = False
+        self._tokens = tuple(tokens)
+        self._uploads = uploads
+        self._now = now
+        self._front = Front({name: item.service for name, item in hosted.items()}, now)
+        self._api: Any = make_api()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._api(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        name, rest = split_path(scope["path"], self.hosted)
+        if not name:
+            await self._own(scope, send)
+            return
+        try:
+            if rest == _API or rest.startswith(f"{_API}/"):
+                await self._interface(name, rest, scope, receive, send)
+                return
+            if self.hosted[name].private:
+                check_verb(self._token(scope), name, "read")
+        except ApkilnError as error:
+            await self._refuse(send, error, name)
+            return
+        await self._front(scope, receive, send)
+
+    async def _interface(self, name: str, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
+        path = rest.removeprefix(_API) or "/"
+        is_schema = path.startswith("/schema")
+        hosted = self.hosted[name]
+        inner = dict(scope)
+        inner |= {
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "apkiln.service": hosted.service,
+            "apkiln.incidents": hosted.incidents,
+            "apkiln.uploads": self._uploads,
+            "apkiln.token": None if is_schema else self._token(scope),
+        }
+        await self._api(inner, receive, send)
+
+    def _token(self, scope: Scope) -> Token:
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        return authenticated(self._tokens, header.decode("latin-1"), int(self._now()))
+
+    async def _own(self, scope: Scope, send: Send) -> None:
+        match scope["path"]:
+            case "/healthz":
+                await _respond(send, 200, b"ok\n", b"text/plain")
+            case "/readyz":
+                await _respond(send, 200 if self.ready else 503, b"ready\n" if self.ready else b"starting\n", b"text/plain")
+            case "/metrics":
+                text = metrics_text(self.hosted, self._front.counts, int(self._now() * 1000))
+                await _respond(send, 200, text.encode(), b"text/plain; version=0.0.4")
+            case _:
+                error = {"error": {"code": "NOT_FOUND", "message": "there is nothing at this path"}}
+                await _respond(send, 404, msgspec.json.encode(error), b"application/json")
+
+    async def _refuse(self, send: Send, error: ApkilnError, name: str) -> None:
+        status = status_of(error)
+        challenge = [(b"www-authenticate", f'Basic realm="{name}"'.encode())] if status == 401 else []
+        await _respond(send, status, msgspec.json.encode(body_of(error)), b"application/json", challenge)
+
+
+async def _respond(send: Send, status: int, body: bytes, content_type: bytes, extra: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

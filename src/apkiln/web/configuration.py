@@ -1,0 +1,83 @@
+"""The configuration file of the service, read into one value; relative places are relative to the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from apkiln.core.errors import ConfigurationError
+from apkiln.core.origin import Origin
+from apkiln.web.tokens import Token
+
+
+class RepositoryConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[repository]]`."""
+
+    name: str
+    arches: tuple[str, ...] = ("x86_64",)
+    keep: int = 3
+    keys: tuple[str, ...] = ()
+    """Key files (private where there is no signer process) that a new repository begins with."""
+    private: bool = False
+    sign_packages: bool = True
+    two_persons: bool = True
+    lifetime_days: int = 7
+
+
+class BucketConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[bucket]`: blobs in an S3 bucket; the credentials are in two files."""
+
+    name: str
+    prefix: str = ""
+    endpoint: str = ""
+    region: str = "us-east-1"
+    access_key_file: str = ""
+    secret_key_file: str = ""
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    repository: tuple[RepositoryConfiguration, ...]
+    database: str = "sqlite:///ledger.db"
+    blobs: str = "blobs"
+    """A directory; not used with a bucket."""
+    bucket: BucketConfiguration | None = None
+    uploads: str = "uploads"
+    """Where parts of uploads wait."""
+    listen: str = "127.0.0.1:8080"
+    public_url: str = ""
+    """What clients ask, for reading back; empty = this server itself."""
+    signer: str = ""
+    """Socket of the signer process; empty = the private key files of the repositories."""
+    token: tuple[Token, ...] = ()
+    reconcile_seconds: int = 60
+
+
+def parse_configuration(table: dict[str, Any], source: str) -> Configuration:
+    """The values of a TOML document.  ConfigurationError `bad-service-configuration`, `repository-name`."""
+    try:
+        found = msgspec.convert(table, Configuration)
+    except msgspec.ValidationError as error:
+        raise _bad(str(error), source) from error
+    names = [item.name for item in found.repository]
+    for name in names:
+        parts = name.split("/")
+        good = all(part and part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in parts)
+        if not good or names.count(name) > 1 or {"api", "keys", "candidate"} & set(parts):
+            raise _bad(f"{name!r} cannot name a repository, or names two", source)
+    return found
+
+
+def _bad(message: str, source: str) -> ConfigurationError:
+    return ConfigurationError(message, reason="bad-service-configuration", origin=Origin(source=source))
+
+
+def database_url(configuration: Configuration, home: Path) -> str:
+    """With a relative SQLite path made absolute."""
+    kind, _, path = configuration.database.partition(":///")
+    if kind != "sqlite" or path.startswith("/"):
+        return configuration.database
+    return f"sqlite:///{home / path}"
