@@ -470,7 +470,7 @@ def test_a_base_in_a_registry_gives_the_same_layers_and_is_named() -> None:
     client = memory_registry_client(registry)
     place = open_place(shop.files, PurePosixPath("work/base"), DEFAULT_LIMITS)
     publish(
-        plan_publication(publishable_place(place, DEFAULT_LIMITS), [parse_reference("host.example/base:1")]), client, Silent()
+        plan_publication(publishable_place(place, DEFAULT_LIMITS), [parse_reference("host.example/base:1")]), client, Silent(), 2
     )
     digest = stored(shop, "work/base").name
     local = build(shop, upon(["app"]))
