@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 # The cache of the demo and of nothing else, so that a second run shows what is kept.
 DEMO ?= build/demo
+DEBIAN ?= build/debian
 
-.PHONY: install demo test check bench clients conformance crash lock schema clean
+.PHONY: install demo debian-images test check bench clients conformance crash lock schema clean
 
 install: $(VENV)/.installed
 
@@ -19,6 +20,10 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml scripts/bootstrap
 
 demo: install
 	@$(BIN)/python scripts/demo.py "$(DEMO)"
+
+# Imports real packages, builds the images of examples/debian, uses them, compares their sizes.
+debian-images: install
+	@$(BIN)/python scripts/debian_images.py "$(DEBIAN)"
 
 test: install
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
