@@ -39,7 +39,7 @@ UNNAMED = "image"
 FORMATS = ("spdx", "cyclonedx")
 _SUFFIXES = {"spdx": "spdx.json", "cyclonedx": "cdx.json"}
 _TABLE = "bills"
-_RULES = "2"
+_RULES = "3"
 """Changes when documents of the same facts get another content."""
 _USER_RULES = frozenset({"paths-directive", "certificates"})
 """Rules whose files the user brought in (S5)."""
@@ -183,7 +183,8 @@ class Bills:
                 break
         sha256 = self._tree.plan.packages[position].files.head.sha256
         record = _own_words(package.record, self._tree.plan.packages[position].files.head.info)
-        return InstalledPackage(record, _download(package), sha256, layer, embedded)
+        comments = self._tree.plan.packages[position].files.head.info.comments
+        return InstalledPackage(record, _download(package), sha256, layer, embedded, comments)
 
 
 def index_bills(

@@ -18,6 +18,7 @@ from apkiln.core.value import value
 from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.keys import Keyring
 from apkiln.image.configuration.model import ImageConfiguration
+from apkiln.image.mixing import Linked, check_libc
 from apkiln.image.plan import ArchitecturePlan, ImagePlan, install_order, plan_architecture
 from apkiln.image.remembered_solutions import remembered
 from apkiln.image.unify import Problem, Unified, unify
@@ -172,9 +173,12 @@ def resolution_of(
     options: ResolveOptions,
     bases: Mapping[Arch, Base] | None = None,
 ) -> Resolution:
-    """The solutions as a plan."""
+    """The solutions as a plan.  Raises ConflictError (`mixed-libc`)."""
     solutions = dict(unified.solutions)
     bases = bases or {}
+    for arch, solution in unified.solutions:
+        records = [package.record for package in solution.packages]
+        check_libc((Linked(record.name, record.depends, record.provides) for record in records), arch.apk)
     architectures = tuple(
         resolved_architecture(configuration, arch, solution, sources.repositories, options, bases.get(arch))
         for arch, solution in unified.solutions

@@ -23,7 +23,7 @@ from apkiln.formats.oci.documents import created_time
 from apkiln.formats.sbom.embedding import Gathering
 from apkiln.formats.sbom.licences import LicenceText, expression
 from apkiln.formats.sbom.model import Component, Document, ExternalDocument, FileFact, Kind, Relationship, identifier
-from apkiln.formats.sbom.purl import apk_purl, oci_purl, source_purl
+from apkiln.formats.sbom.purl import apk_purl, deb_purl, oci_purl, source_purl
 from apkiln.formats.sbom.spdx_reader import read_spdx
 from apkiln.image.configuration.model import SbomSettings
 
@@ -50,6 +50,8 @@ class InstalledPackage(NamedTuple):
     layer: int
     """Position of the layer that holds its files."""
     embedded: EmbeddedDocument | None = None
+    comments: tuple[str, ...] = ()
+    """Comment lines of its `.PKGINFO`; those of an import say what it was in its own distribution."""
 
 
 class LayerFacts(NamedTuple):
@@ -252,8 +254,30 @@ def _package(package: InstalledPackage, facts: ImageFacts, gathering: Gathering)
         source=_built_from(record),
         built=created_time(record.build_date) if record.build_date > 0 else "",
         checksums=tuple(sorted(checksums)),
-        properties=_properties(package),
+        references=_references(package, system),
+        properties=_properties(package, system),
     )
+
+
+def _debian_purl(package: InstalledPackage, system: System) -> str:
+    """The name of an imported package in Debian; empty for all others."""
+    facts = dict(comment.split(" = ", 1) for comment in package.comments if comment.startswith("deb-") and " = " in comment)
+    if not facts.get("deb-version"):
+        return ""
+    return deb_purl(
+        system.id,
+        package.record.name,
+        facts["deb-version"],
+        facts.get("deb-architecture", ""),
+        release=system.version,
+        source=facts.get("deb-source", ""),
+        source_version=facts.get("deb-source-version", ""),
+    )
+
+
+def _references(package: InstalledPackage, system: System) -> tuple[tuple[str, str, str], ...]:
+    locator = _debian_purl(package, system)
+    return (("PACKAGE-MANAGER", "purl", locator),) if locator else ()
 
 
 def _built_from(record: IndexRecord) -> str:
@@ -261,9 +285,9 @@ def _built_from(record: IndexRecord) -> str:
     return ", ".join(part for part in (origin, f"commit {record.commit}" if record.commit else "") if part)
 
 
-def _properties(package: InstalledPackage) -> tuple[tuple[str, str], ...]:
+def _properties(package: InstalledPackage, system: System) -> tuple[tuple[str, str], ...]:
     record = package.record
-    facts = {"arch": record.arch, "commit": record.commit, "origin": record.origin}
+    facts = {"arch": record.arch, "commit": record.commit, "origin": record.origin, "purl": _debian_purl(package, system)}
     facts["file"] = "" if "://" in package.download else package.download
     return tuple(sorted((name, value) for name, value in facts.items() if value))
 

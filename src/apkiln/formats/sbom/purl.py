@@ -39,6 +39,17 @@ def apk_purl(distribution: str, name: str, version: str, arch: str, *, release: 
     return purl("apk", distribution or "unknown", name, version, qualifiers)
 
 
+def deb_purl(
+    distribution: str, name: str, version: str, arch: str, *, release: str = "", source: str = "", source_version: str = ""
+) -> str:
+    """A Debian binary package by its raw version; `arch`: Debian name.  The source is told where it differs."""
+    upstream = source if source != name else ""
+    if source_version and source_version != version:
+        upstream = f"{source or name}@{source_version}"
+    qualifiers = {"arch": arch, "distro": f"{distribution}-{release}" if release else "", "upstream": upstream}
+    return purl("deb", distribution or "debian", name, version, qualifiers)
+
+
 def oci_purl(name: str, digest: str, *, arch: str = "", media_type: str = "", repository: str = "", tag: str = "") -> str:
     """`name`: last part of the repository, `digest` in its text form, `arch` an OCI architecture."""
     qualifiers = {"arch": arch, "mediaType": media_type, "repository_url": repository, "tag": tag}

@@ -85,6 +85,8 @@ def audit(name: str, read: ReadTree, bills: Iterable[Bill] = (), arch: str = "")
     database = read_database(content)
     builder, result = _account(read, database, arch)
     violations = [*read.violations, *read.tree.violations, *result.violations]
+    if database.mixed is not None:
+        violations.append(Violation("mixed-libc", DATABASES[0], "packages of one C library", " beside ".join(database.mixed)))
     bills = (*bills, *(Bill(path, read.documents[path]) for path in (EMBEDDED_BILL,) if path in read.documents))
     for bill in bills:
         violations += compare_bill(bill.name, packages_of_bill(bill.content, bill.name), database.packages)

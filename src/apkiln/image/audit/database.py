@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from apkiln.formats.apk.installed import InstalledPackage, InstalledPath, parse_installed
 from apkiln.image.audit.claims import Claim
+from apkiln.image.mixing import Linked, mixed_libc
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +17,17 @@ class InstalledDatabase:
     packages: tuple[tuple[str, str], ...]
     """Name and version, in order."""
     claims: tuple[Claim, ...]
+    mixed: tuple[str, str] | None = None
+    """Packages of two C libraries (`mixed_libc`)."""
 
 
 def read_database(content: bytes) -> InstalledDatabase:
     """Raises the FormatErrors of `parse_installed`: what is not understood whole proves nothing."""
     installed = parse_installed(content)
     packages = tuple((package.record.name, package.record.version) for package in installed)
-    return InstalledDatabase(packages, tuple(claim for package in installed for claim in _claims(package)))
+    records = [package.record for package in installed]
+    mixed = mixed_libc(Linked(record.name, record.depends, record.provides) for record in records)
+    return InstalledDatabase(packages, tuple(claim for package in installed for claim in _claims(package)), mixed)
 
 
 def _claims(package: InstalledPackage) -> Iterator[Claim]:
