@@ -306,6 +306,8 @@ def _lookup(record: IndexRecord, access: Access) -> _Kept | None:
     if stored is None:
         return None
     digest, size, compared = json.loads(stored)
+    if size != record.size:
+        return None  # the same package with another signature, from another repository
     kept = _Kept(Digest.parse(digest), size, compared)
     return kept if access.store.holds(kept.digest, size) else None
 

@@ -287,6 +287,17 @@ def test_a_required_signature_is_also_required_of_stored_packages() -> None:
     assert caught.value.reason == "signature-missing"
 
 
+def test_the_same_package_with_another_signature_is_fetched_anew() -> None:
+    unsigned, signed = sample_package("a"), sample_package("a", signer=SIGNER)
+    assert unsigned.record.identity == signed.record.identity and unsigned.record.size != signed.record.size
+    world = World(unsigned)
+    acquire_packages(select(unsigned), world.online)
+    other = World(signed)
+    other.store = world.store
+    (acquired,) = acquire_packages(select(signed), other.online)
+    assert acquired.fetched and read(acquired, other.online) == signed.data
+
+
 def test_offline_lists_everything_that_is_missing() -> None:
     world = World(A, B)
     acquire_packages(select(A), world.online)
