@@ -627,8 +627,10 @@ class RepositoryService:
         keys = {name: pems[name] for name in indexed.keys}
         try:
             read_back(f"{self.equipment.public_url}/{self.name}", indexed, listing, keys, self.equipment)
-        except VerificationError:
+        except (VerificationError, UnavailableError) as error:
             mine = self._prepared is not None and self._prepared.document == indexed.document
+            if isinstance(error, UnavailableError) and self._is_complete(indexed):
+                raise  # nothing is wrong with the candidate; the path to it is
             self._drop(indexed)
             if mine:
                 raise
@@ -643,6 +645,10 @@ class RepositoryService:
         claims = (*versions, Claim("generation", str(indexed.generation), indexed.document))
         self.append(Author(SERVICE, "read back through the public path"), decide, lambda _: claims)
         return True
+
+    def _is_complete(self, indexed: Indexed) -> bool:
+        files = (indexed.document, indexed.signature, indexed.sums, *(index.sha256 for index in indexed.arches))
+        return len(self._present(dict.fromkeys(files, 0))) == len(set(files))
 
     def _drop(self, indexed: Indexed) -> None:
         """Give up a candidate that is not what it should be; its transactions are verified as before."""

@@ -102,3 +102,13 @@ def test_old_generations_thin_out() -> None:
     assert retained_generations(all_of_them, [], 11 * DAY, 2, 100) == {1, 3, 5, 6}
     assert retained_generations(all_of_them, [2], 11 * DAY, 2, 10) == {2, 3, 5, 6}
     assert retained_generations(all_of_them, [], 500 * DAY, 2, 10) == {6}, "the newest stays"
+
+
+def test_a_piece_that_loses_its_first_name_joins_the_one_before() -> None:
+    image = full_image(POOL, CODEC)
+    for piece in image.pieces[1:]:
+        gone = tuple(item for item in piece.packages if item.name == piece.packages[0].name)
+        kept = [item for item in POOL if item not in gone]
+        changed = changed_image(image, ListingChange((), gone), CODEC)
+        assert changed == full_image(kept, CODEC)
+        assert changed_image(changed, ListingChange(gone, ()), CODEC) == image

@@ -229,18 +229,11 @@ class RepositoryState:
         return tuple(key for key in keys if self.accepted[key].status in wanted)
 
     def _rollback(self, generation: int) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
-        """(set aside, taken back): everything withdrawn meanwhile stays withdrawn (I8)."""
-        aside, back = [], []
-        first = {key for key, accepted in self.accepted.items() if accepted.is_listed_in(generation)}
-        names = {key[:2] for key in first}
-        for key, accepted in self.accepted.items():
-            if accepted.status is Status.LIVE and key not in first and accepted.is_listed_in(self.current):
-                aside.append(key)
-            elif accepted.status is Status.LIVE and key not in first and key[:2] in names:
-                aside.append(key)  # outside of the window now, and it must not slide into it
-            elif accepted.status is Status.ASIDE and key in first:
-                back.append(key)
-        return tuple(aside), tuple(back)
+        """(set aside, taken back): what that generation lists is live afterwards, except what was withdrawn meanwhile (I8)."""
+        then = {key for key, accepted in self.accepted.items() if accepted.is_listed_in(generation)}
+        aside = (key for key, accepted in self.accepted.items() if accepted.status is Status.LIVE and key not in then)
+        back = (key for key in then if self.accepted[key].status is Status.ASIDE)
+        return tuple(aside), tuple(sorted(back))
 
     def listing_change(self, changes: Changes) -> ListingChange:
         """What changes do to the current indexes; this state is left as it is."""
