@@ -178,6 +178,63 @@ def _stanzas(given: Row, expected: Row) -> str:
     return f"{wrong}" if wrong or not first.get(expected["first_has_field"]) else ""
 
 
+def _debian_solve(given: Row, expected: Row) -> str:
+    """The closure of the request; several right outcomes are tried one after the other."""
+    from apkiln.debian.closure import resolve_closure
+    from apkiln.debian.snapshot import Snapshot, SuiteList
+
+    text = given["packages"].encode()
+    suite_list = SuiteList("case", "main", "", 0, (), "", text, "case")
+    allowed = expected.get("one_of") or [expected]
+    try:
+        closure = resolve_closure(Snapshot((suite_list,), "amd64"), given["request"])
+    except ApkilnError as error:
+        faults = [_refused(error, one) for one in allowed]
+        return "" if "" in faults else faults[0]
+    got = {package.name: package.version for package in closure.packages}
+    for one in allowed:
+        wanted = dict(item.partition("=")[::2] for item in one.get("install", ()))
+        if (
+            not one.get("error")
+            and wanted.keys() == got.keys()
+            and all(version in ("", got[name]) for name, version in wanted.items())
+        ):
+            return ""
+    return f"installs {got}"
+
+
+def _debian_lock(given: Row, expected: Row) -> str:
+    """Packages of one name and version in two suites, imported over one cache; what each set's lock says of its file."""
+    from apkiln.core.limits import DEFAULT_LIMITS
+    from apkiln.core.progress import Silent
+    from apkiln.debian.converting import ImportAccess
+    from apkiln.debian.importing import ImportRequest, import_packages
+    from apkiln.formats.archive.entry import Entry, EntryType
+    from apkiln.formats.deb.deb822 import Stanza
+    from apkiln.formats.deb.writer import write_deb
+    from apkiln.formats.deflate.codec import canonical_codec
+    from apkiln.system.memory_store import MemoryStore
+    from apkiln.system.package_archive import MemoryArchive
+
+    store, labels = MemoryStore(), {}
+    archives = {}
+    for suite, packages in given["suites"].items():
+        made = []
+        for name, (version, label) in packages.items():
+            control = Stanza((("Package", name), ("Version", version), ("Architecture", "amd64"), ("Description", "d")))
+            entry = Entry(f"usr/{name}", EntryType.FILE, size=len(label))
+            made.append(write_deb(control, [(entry, label.encode())]))
+            labels[hashlib.sha256(made[-1]).hexdigest()] = label
+        archives[suite] = MemoryArchive.of_packages({suite: made}, store, architecture="amd64", date=1)
+    for name, (suite, package) in given["sets"].items():
+        access = ImportAccess(archives[suite], store, Silent(), canonical_codec(), DEFAULT_LIMITS, 1, 1)
+        lock = json.loads(import_packages(ImportRequest((package,), Arch.parse("x86_64")), (), access).lock)
+        found = [labels[item["deb_sha256"]] for item in lock["packages"] if item["name"] == package]
+        if found != [expected["lock"][name]]:
+            return f"set {name} has {found}"
+    return ""
+
+
 JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "solve": _solve,
     "version": _version,
@@ -185,5 +242,7 @@ JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "index-parse": _index,
     "index-generate": _index_record,
     "deb822-parse": _stanzas,
+    "deb-solve": _debian_solve,
+    "lock": _debian_lock,
 }
 SUITES = [suite("apk"), suite("debian"), suite("package")]
