@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.suites.repository_reports import JUDGES as REPOSITORY_JUDGES
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ApkilnError, FaultGroup
@@ -244,5 +245,6 @@ JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "deb822-parse": _stanzas,
     "deb-solve": _debian_solve,
     "lock": _debian_lock,
+    **REPOSITORY_JUDGES,
 }
-SUITES = [suite("apk"), suite("debian"), suite("package")]
+SUITES = [suite("apk"), suite("debian"), suite("package"), suite("repository")]
