@@ -43,6 +43,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("repo", "check", "repo_check", "compare what a served repository intends with what is there"),
     ("repo", "gc", "repo_gc", "collect what nothing in a served repository needs"),
     ("deb", "import", "deb_import", "import Debian packages and what they need into a repository"),
+    ("deb", "map", "deb_map", "show a Debian package and the apk package it becomes side by side"),
     ("cache", "info", "cache_info", "show what the cache holds"),
     ("cache", "clean", "cache_clean", "remove what is old or damaged from the cache"),
 )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from apkiln.core.arch import Arch
     from apkiln.debian.converting import ConvertedPackage, ImportAccess
     from apkiln.debian.importing import ImportRequest, ImportResult
+    from apkiln.debian.lock import Lock
     from apkiln.formats.apk.records import IndexRecord
     from apkiln.repository.publishing import Workshop
     from apkiln.system.files import DiskFiles
@@ -66,6 +67,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what every Debian system has: nothing, a busybox, or all; images take it by `debian-essential-lite` or `-full`",
     )
     parser.add_argument(
+        "--lock",
+        metavar="FILE",
+        help="make what FILE says, byte for byte; when it is absent, import and write it (one architecture)",
+    )
+    parser.add_argument(
         "--scripts",
         choices=("refuse", "report"),
         default="refuse",
@@ -76,6 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> int:
     from pathlib import Path
 
+    from apkiln.core.errors import UsageError
     from apkiln.debian.suites import base_suite
     from apkiln.repository.publishing import Workshop
     from apkiln.system.files import DiskFiles
@@ -87,11 +94,14 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     _check_repository(directory, files)
     sources = chosen_sources(arguments, context, files, here)
     requests = _requests(arguments, files, here)
+    if arguments.lock and len(requests) > 1:
+        raise UsageError("a lock is of one architecture", reason="bad-arguments")
     state = directory / _STATE
     files.make_directory(state)
     with files.lock(state / ".lock"):
         _keep_suite(files, state, base_suite(sources))
-        results = [_import(request, access_for(context, request.arch, sources), files, state) for request in requests]
+        lock = here / arguments.lock if arguments.lock else None
+        results = [_import(request, access_for(context, request.arch, sources), files, state, lock) for request in requests]
         accesses = access_for(context, requests[0].arch, sources)
         added, unchanged = _publish(results, directory, [here / key for key in arguments.key], workshop, accesses)
         for request, result in zip(requests, results, strict=True):
@@ -125,15 +135,25 @@ def _requests(arguments: argparse.Namespace, files: DiskFiles, here: Path) -> li
     ]
 
 
-def _import(request: ImportRequest, access: ImportAccess, files: DiskFiles, state: Path) -> ImportResult:
-    """One import; versions and account numbers are on disk before anything is published: none is ever given out twice."""
+def _import(request: ImportRequest, access: ImportAccess, files: DiskFiles, state: Path, lock: Path | None) -> ImportResult:
+    """One import, or what a lock says.  Versions and account numbers are on disk before anything is published: none is ever
+    given out twice."""
     from apkiln.debian.accounts import read_accounts, write_accounts
     from apkiln.debian.importing import import_packages
-    from apkiln.debian.lock import read_ledger, write_ledger
+    from apkiln.debian.lock import read_ledger, read_lock, write_ledger
+    from apkiln.debian.replaying import replay
 
     ledger, accounts = state / _LEDGER, state / _ACCOUNTS
     known, numbers = (files.read(path, _LEDGER_LIMIT) if files.status(path) else b"" for path in (ledger, accounts))
-    result = import_packages(request, read_ledger(known, str(ledger)), access, read_accounts(numbers, str(accounts)))
+    rows, registry = read_ledger(known, str(ledger)), read_accounts(numbers, str(accounts))
+    locked = files.read(lock, _LEDGER_LIMIT) if lock is not None and files.status(lock) else b""
+    if locked:
+        wanted = _checked(read_lock(locked, str(lock)), request, str(lock))
+        result = replay(wanted, locked, request.overrides, rows, registry, access)
+    else:
+        result = import_packages(request, rows, access, registry)
+        if lock is not None:
+            _write(files, lock, b"", result.lock)
     _write(files, ledger, known, write_ledger(result.ledger))
     _write(files, accounts, numbers, write_accounts(result.accounts))
     return result
@@ -151,6 +171,17 @@ def _check_repository(directory: Path, files: DiskFiles) -> None:
             origin=Origin(source=str(directory)),
             hint=f"make one with `apkiln repo init {directory}`",
         )
+
+
+def _checked(lock: Lock, request: ImportRequest, source: str) -> Lock:
+    """A lock answers one question: the same names for the same architecture."""
+    from apkiln.core.errors import ConflictError
+    from apkiln.core.origin import Origin
+
+    if (lock.names, lock.architecture) != (request.names, request.arch.apk):
+        message = f"the lock is of {', '.join(lock.names)} for {lock.architecture}"
+        raise ConflictError(message, reason="lock-request", origin=Origin(source), hint="remove it to import anew")
+    return lock
 
 
 def _publish(

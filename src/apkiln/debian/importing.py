@@ -22,7 +22,15 @@ from apkiln.debian.ledger import Ledger, LedgerRow
 from apkiln.debian.lock import ImportedPackage, ImportRecord, lock_document, write_ledger
 from apkiln.debian.mapping import MAPPING_VERSION, Mapper
 from apkiln.debian.override_file import NO_OVERRIDES, Overrides
-from apkiln.debian.planning import closure_notes, essential_plan, layout_plan, licence_note, package_plans, script_faults
+from apkiln.debian.planning import (
+    closure_notes,
+    essential_plan,
+    layout_plan,
+    licence_note,
+    locked_plans,
+    package_plans,
+    script_faults,
+)
 from apkiln.debian.pruning import ACKNOWLEDGED, RULES_VERSION, Pruned, PruneRules, prune_installer
 from apkiln.debian.snapshot import Snapshot, SuiteList
 from apkiln.debian.verified_lists import verified_lists
@@ -122,7 +130,7 @@ def _import(
     full = resolve_closure(snapshot, names, preferred=rules.preferred)
     source = snapshot.candidate(layout.LAYOUT_SOURCE)
     sources = [source] if source is not None else []
-    _download([*full.packages, *sources], access)
+    download([*full.packages, *sources], access)
     scripts = ScriptRules(request.arch.debian, {(item.package, item.script): item for item in request.overrides.scripts})
     accounts = AccountRegistry(numbers)
     prepared = prepare_all(full.packages, scripts, accounts, access)
@@ -153,6 +161,9 @@ def _import(
         converter=CONVERTER_VERSION,
         lists=snapshot.lists,
         packages=tuple(item.package for item in converted),
+        plans=locked_plans(plans, named, source, snapshot),
+        ledger=ledger.rows(),
+        accounts=accounts.rows(),
         choices=pruned.closure.choices,
         decisions=pruned.decisions,
         notes=tuple(notes),
@@ -181,7 +192,8 @@ def _prune_rules(request: ImportRequest) -> PruneRules:
     )
 
 
-def _download(packages: Iterable[BinaryPackage], access: ImportAccess) -> None:
+def download(packages: Iterable[BinaryPackage], access: ImportAccess) -> None:
+    """Fetch the files of packages that are not in the store yet."""
     wanted = [_wanted(package) for package in packages]
     total = sum(file.size for file in wanted)
     access.reporter.start("download packages", total, "bytes")

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from apkiln.core import canonical_json
 from apkiln.core.errors import FormatError
 from apkiln.core.origin import Origin
+from apkiln.debian.accounts import AccountNumber
 from apkiln.debian.closure import Choice
 from apkiln.debian.ledger import LedgerRow
 from apkiln.debian.maintainer.steps import Step
 from apkiln.debian.maintainer.translating import ScriptReport
+from apkiln.debian.mapping import MappedPackage
 from apkiln.debian.pruning import RULES_VERSION, PruneDecision
 from apkiln.debian.snapshot import SuiteList
 
 VERSION = 1
+LEDGER = "versions.jsonl"
+"""Name of the file that holds the ledger of a repository."""
+_LISTS = ("depends", "provides", "replaces", "comments")
 _LEDGER_FIELDS = ("name", "version", "kind", "label", "revision", "lead")
 
 
@@ -47,6 +52,30 @@ class ImportedPackage:
     """Paths with setuid or setgid, or of another owner than root."""
 
 
+class LockedPlan(NamedTuple):
+    """All that is needed to make one package again, from its file alone."""
+
+    kind: str
+    """As of `ConversionPlan`."""
+    mapped: MappedPackage
+    source: LockedFile | None
+    """None for packages without files."""
+
+
+class LockedFile(NamedTuple):
+    """A `.deb` and where it was."""
+
+    name: str
+    version: str
+    source: str
+    source_version: str
+    suite: str
+    path: str
+    """Below the archive's root."""
+    size: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class ImportRecord:
     """Everything the lock says."""
@@ -60,6 +89,9 @@ class ImportRecord:
     converter: int
     lists: tuple[SuiteList, ...]
     packages: tuple[ImportedPackage, ...]
+    plans: tuple[LockedPlan, ...]
+    ledger: tuple[LedgerRow, ...]
+    accounts: tuple[AccountNumber, ...]
     choices: tuple[Choice, ...]
     decisions: tuple[PruneDecision, ...]
     notes: tuple[str, ...]
@@ -88,6 +120,9 @@ def lock_document(record: ImportRecord) -> bytes:
                 for item in record.lists
             ],
             "packages": [_package(item) for item in record.packages],
+            "plans": [_plan(item) for item in record.plans],
+            "versions": [dict(zip(_LEDGER_FIELDS, row, strict=True)) for row in record.ledger],
+            "accounts": [row._asdict() for row in record.accounts],
             "choices": [_choice(item) for item in record.choices if _is_choice(item)],
             "pruning": {"rules": RULES_VERSION, "decisions": [asdict(item) for item in record.decisions]},
             "notes": list(record.notes),
@@ -102,6 +137,82 @@ def _package(item: ImportedPackage) -> dict[str, Any]:
         ],
         "steps": [str(step) for step in item.steps],
     }
+
+
+def _plan(item: LockedPlan) -> dict[str, Any]:
+    file = item.source._asdict() if item.source is not None else None
+    return {"kind": item.kind, "mapped": asdict(item.mapped), "source": file}
+
+
+class Lock(NamedTuple):
+    """What a lock says about making the same packages again."""
+
+    names: tuple[str, ...]
+    architecture: str
+    """apk name."""
+    overrides: str
+    converter: int
+    plans: tuple[LockedPlan, ...]
+    ledger: tuple[LedgerRow, ...]
+    accounts: tuple[AccountNumber, ...]
+    digests: tuple[tuple[str, str], ...]
+    """(name, SHA-256 of the unsigned package)."""
+
+
+def read_lock(data: bytes, source: str) -> Lock:
+    """Raises FormatError (`lock-syntax`, `lock-version`)."""
+    try:
+        value = json.loads(data)
+        if value["version"] != VERSION:
+            message = f"the lock has version {value['version']}, this program reads {VERSION}"
+            raise FormatError(message, reason="lock-version", origin=Origin(source))
+        return Lock(
+            _texts(value["names"]),
+            _text(value["architecture"]),
+            _text(value["overrides"]),
+            int(value["converter"]),
+            tuple(_read_plan(item) for item in value["plans"]),
+            tuple(_row(item) for item in value["versions"]),
+            tuple(AccountNumber(**item) for item in value["accounts"]),
+            tuple((_text(item["name"]), _digest(item["sha256"])) for item in value["packages"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise FormatError("not the lock of an import", reason="lock-syntax", origin=Origin(source)) from error
+
+
+def _read_plan(value: Any) -> LockedPlan:
+    fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value["mapped"].items()}
+    mapped = MappedPackage(**fields)
+    for name, item in fields.items():
+        wanted: type = int if name.endswith("_priority") else tuple if name in _LISTS else str
+        if type(item) is not wanted:
+            raise TypeError(name)
+        if isinstance(item, tuple):
+            _texts(item)
+    file = LockedFile(**value["source"]) if value["source"] is not None else None
+    if file is not None:
+        _digest(file.sha256)
+        if type(file.size) is not int or not all(type(item) is str for item in (*file[:6], file.sha256)):
+            raise TypeError("source")
+        if file.path.startswith("/") or ".." in file.path.split("/"):
+            raise ValueError("path")
+    return LockedPlan(_text(value["kind"]), mapped, file)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError("text")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(item) for item in value)
+
+
+def _digest(value: Any) -> str:
+    if len(bytes.fromhex(_text(value))) != 32:
+        raise ValueError("digest")
+    return _text(value)
 
 
 def _is_choice(choice: Choice) -> bool:

@@ -95,7 +95,7 @@ class Mapper:
         Raises InputError (`unknown-architecture`), VersionGapError, FormatError (`version-syntax`).
         """
         notes: list[str] = []
-        depends = {self._dependency(choice) for choice in choices if choice.provider != package.name}
+        depends = {self.dependency(choice) for choice in choices if choice.provider != package.name}
         excluded = [item for group in package.conflicts for item in group if self._is_exclusion(item)]
         conflicts, unknown_conflicts = self._relations(package, excluded)
         replaces, unknown_replaces = self._relations(package, (item for group in package.replaces for item in group))
@@ -117,7 +117,7 @@ class Mapper:
         )
         return MappingResult(mapped, unknown_conflicts + unknown_replaces, tuple(notes))
 
-    def _dependency(self, choice: Choice) -> str:
+    def dependency(self, choice: Choice) -> str:
         """A group met by a provider of a virtual name depends on that provider: apk picks none by itself (§5.3)."""
         return self._relation(choice.relation) if choice.provider == choice.relation.name else choice.provider
 

@@ -16,6 +16,7 @@ from apkiln.debian.converting import PreparedPackage
 from apkiln.debian.facts import PackageFacts
 from apkiln.debian.file_tree import merged_path
 from apkiln.debian.ledger import Ledger
+from apkiln.debian.lock import LockedFile, LockedPlan
 from apkiln.debian.mapping import MappedPackage, Mapper, replaces_cycles
 from apkiln.debian.pruning import Pruned, missing_interpreters, unresolved_libraries
 from apkiln.debian.snapshot import Snapshot
@@ -83,6 +84,26 @@ def essential_plan(arch: Arch, profile: str, names: tuple[str, ...], closure: Cl
         comments=(),
     )
     return ConversionPlan(mapped, "", kind="meta")
+
+
+def locked_plans(
+    plans: Iterable[ConversionPlan],
+    packages: Mapping[str, BinaryPackage],
+    layout_source: BinaryPackage | None,
+    snapshot: Snapshot,
+) -> tuple[LockedPlan, ...]:
+    """The plans with the files they are made from, for the lock; by name."""
+    locked: list[LockedPlan] = []
+    for plan in sorted(plans, key=lambda plan: plan.mapped.name):
+        package = layout_source if plan.kind == "layout" else packages.get(plan.source)
+        file = None
+        if package is not None:
+            file = LockedFile(
+                package.name, package.version, package.source, package.source_version, snapshot.lists[package.archive].suite,
+                package.filename, package.size, package.sha256,
+            )  # fmt: skip
+        locked.append(LockedPlan(plan.kind, plan.mapped, file))
+    return tuple(locked)
 
 
 def script_faults(closure: Closure, facts: Mapping[str, PackageFacts]) -> list[FormatError]:
