@@ -318,6 +318,25 @@ def test_commands_beside_a_running_server(server: Server) -> None:
     assert run("gc", "--plan", "--json").returncode == 0
 
 
+def test_taking_over_a_directory_repository(server: Server, tmp_path: Path) -> None:
+    def run(*arguments: str, cache: str = "cache") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "apkiln.cli.main", "repo", *arguments, "--cache-dir", cache]
+        return subprocess.run(command, capture_output=True, text=True, cwd=server.home, timeout=120, check=False)
+
+    for package in (APP, LIB):
+        (server.home / package.file_name).write_bytes(package.data)
+    assert run("init", "old", "--key-name", "old.rsa").returncode == 0
+    assert run("add", "old", APP.file_name, LIB.file_name).returncode == 0
+    take = ("mirror", "old", "-k", "old/old.rsa.pub", "--repository", "os/musl")
+    taken = run(*take, "--json")
+    assert (taken.returncode, json.loads(taken.stdout)["state"]) == (0, "live"), taken.stderr
+    assert run(*take).returncode == 0, "again is nothing new"
+    wait(lambda: server.get("/os/musl/x86_64/app-1.0-r0.apk").status_code == 200)
+    (server.home / "old/x86_64" / LIB.file_name).write_bytes(LIB.data[:-1] + b"x")
+    assert run("mirror", "old", "-k", "old/old.rsa.pub", "--repository", "closed", cache="new").returncode in (3, 4)
+    assert run("mirror", "old", "--repository", "closed").returncode == 4, "an index without a trusted key"
+
+
 def test_health_and_metrics(server: Server) -> None:
     assert server.get("/healthz").text == "ok\n"
     text = server.get("/metrics").text

@@ -41,6 +41,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("repo", "withdraw", "repo_withdraw", "withdraw builds of a served repository"),
     ("repo", "restore", "repo_restore", "restore withdrawn builds, with the same bytes"),
     ("repo", "check", "repo_check", "compare what a served repository intends with what is there"),
+    ("repo", "mirror", "repo_mirror", "take over packages of another repository"),
     ("repo", "gc", "repo_gc", "collect what nothing in a served repository needs"),
     ("deb", "import", "deb_import", "import Debian packages and what they need into a repository"),
     ("deb", "map", "deb_map", "show a Debian package and the apk package it becomes side by side"),

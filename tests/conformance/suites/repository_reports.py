@@ -75,6 +75,17 @@ def publish_layout(given: Row, expected: Row) -> str:
     return f"{answers}" if bad else ""
 
 
+def http_paths(given: Row, expected: Row) -> str:
+    """Every spelling of a path is the same file."""
+    arch, file = given["file"].split("/")
+    name, _, version = file.removesuffix(".apk").partition("-")
+    service = _service("repo", arch, MemoryLedgers(), MemoryBlobs())
+    wrong = _publish(service, name, version, arch, _package(name, version, arch, b"x"))
+    answers = [found(service.state, path.removeprefix("/repo/"), 0) for path in given["requests"]]
+    statuses, bodies = [answer.status for answer in answers], {answer.blob for answer in answers}
+    return "" if not wrong and statuses == expected["status"] and len(bodies) == 1 else f"{wrong} {statuses} {bodies}"
+
+
 def mirror(given: Row, expected: Row) -> str:
     """Repositories on one store, each with its own bytes under the same file name."""
     ledgers, blobs = MemoryLedgers(), MemoryBlobs()
@@ -130,6 +141,7 @@ def http_client(given: Row, expected: Row) -> str:
 
 JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "publish-layout": publish_layout,
+    "http-paths": http_paths,
     "mirror": mirror,
     "http-client": http_client,
 }
