@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 DEMO ?= build/demo
 DEBIAN ?= build/debian
 
-.PHONY: install demo debian-images test check bench clients conformance crash lock schema clean
+.PHONY: install demo debian-images debian-random test check bench clients conformance crash lock schema clean
 
 install: $(VENV)/.installed
 
@@ -24,6 +24,10 @@ demo: install
 # Imports real packages, builds the images of examples/debian, uses them, compares their sizes.
 debian-images: install
 	@$(BIN)/python scripts/debian_images.py "$(DEBIAN)"
+
+# Every version of three suites, and 500 packages drawn by a fixed seed: converted, or refused with a reason.
+debian-random: install
+	@DEBIAN_NAMES=1000000 DEBIAN_RANDOM=500 $(BIN)/python -m pytest tests/integration/test_debian_suites.py -rP
 
 test: install
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
