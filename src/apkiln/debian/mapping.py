@@ -17,10 +17,13 @@ from apkiln.debian.snapshot import Snapshot
 from apkiln.formats.deb.copyright import licence_reference
 from apkiln.formats.deb.relations import Relation
 
-MAPPING_VERSION = 2
+MAPPING_VERSION = 4
 """Raise it when the same input gives other fields: cached imports are then not used."""
 REPLACING_PRIORITY = 100
 """`replaces_priority` of a package that takes over files of one it can be installed with."""
+
+OWNING_PRIORITY = 10
+"""`replaces_priority` of a package whose script sets owners or modes: of shared directories its own count."""
 
 _OPERATORS = {"": "", "<<": "<", "<=": "<=", "=": "=", ">=": ">=", ">>": ">"}
 
@@ -111,7 +114,7 @@ class Mapper:
             depends=tuple(sorted(depends | {f"!{text}" for text in conflicts} | ({layout} if layout else set()))),
             provides=self._provides(package, notes),
             replaces=replaces,
-            replaces_priority=REPLACING_PRIORITY if _takes_over(package, self._snapshot) else 0,
+            replaces_priority=self._priority(package),
             provider_priority=self._priorities.get(package.name, 0),
             comments=_comments(package),
         )
@@ -138,6 +141,13 @@ class Mapper:
             else:
                 unknown += 1
         return tuple(sorted(items)), unknown
+
+    def _priority(self, package: BinaryPackage) -> int:
+        """§5.5; and a package whose script gives a directory its owner has more to say about it than one that only ships it."""
+        if _takes_over(package, self._snapshot):
+            return REPLACING_PRIORITY
+        facts = self._facts.get(package.name)
+        return OWNING_PRIORITY if facts is not None and _owns_directories(facts) else 0
 
     def _is_exclusion(self, relation: Relation) -> bool:
         """Whether a conflict may be carried over.
@@ -191,6 +201,20 @@ class Mapper:
         if facts is not None and facts.licence:
             return facts.licence
         return licence_reference(name)
+
+
+def _owns_directories(facts: PackageFacts) -> bool:
+    """Whether a step gives a directory an owner or a mode."""
+    files = set(facts.paths)
+    for step in facts.translation.steps:
+        if step.verb in ("file", "link"):
+            files.add(step.arguments[0])
+        elif step.verb in ("copy", "move"):
+            files.add(step.arguments[1])
+    return any(
+        step.verb == "owners" or (step.verb in ("owner", "mode") and step.arguments[0] not in files)
+        for step in facts.translation.steps
+    )
 
 
 def _arch(package: BinaryPackage) -> str:

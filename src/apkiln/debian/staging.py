@@ -64,8 +64,9 @@ def stage_package(
     files: FileWriter,
     codec: Codec,
 ) -> PurePath:
-    """`write_converted` into a file of `directory`, which appears only when it is whole; its path."""
-    target = directory / f"{converted.info.name_version}.apk"
+    """`write_converted` into a file of `directory`, which appears only when it is whole; its path.  The name says the
+    architecture, since packages of several are staged together."""
+    target = directory / f"{converted.info.name_version}.{converted.info.arch}.apk"
     with files.create(target, replace=True) as output:
         write_converted(converted, store, codec, output.write, signers)
     return target

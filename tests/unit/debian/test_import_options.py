@@ -283,3 +283,18 @@ def test_snapshots_of_different_instants() -> None:
         with pytest.raises(VerificationError) as caught:
             check_instants(mixed)
         assert caught.value.reason == "snapshot-skew"
+
+
+def test_scripts_decide_about_shared_directories(access: Access, deb: Deb) -> None:
+    packages = [
+        deb("server", "1", {"etc/redis/redis.conf": b"x"}, Depends="tools",
+            scripts=[("postinst", b"#!/bin/sh\nchmod 640 /etc/redis/redis.conf\ntouch /etc/new\nchmod 600 /etc/new\n")]),
+        deb("tools", "1", {"etc/redis/other": b"y"}, scripts=[("postinst", b"#!/bin/sh\nchown www-data /etc/redis\n")]),
+    ]  # fmt: skip
+    result = import_packages(request("server"), (), access({"made": packages}))
+    assert {
+        item.info.name: item.info.replaces_priority for item in result.converted if item.info.name != "debian-base-layout"
+    } == {
+        "server": 0,
+        "tools": 10,
+    }
