@@ -216,7 +216,7 @@ def encode_capabilities(text: str) -> bytes:
     permitted = inheritable = 0
     effective = False
     for clause in text.split():
-        found = _CLAUSE.fullmatch(clause)
+        found = _CLAUSE.fullmatch(clause.lower())
         if found is None:
             raise InputError(f"`{text}` is no list of capabilities", reason="step-capability")
         flags = found["flags"]

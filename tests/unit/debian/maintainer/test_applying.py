@@ -112,6 +112,7 @@ def test_what_the_image_is_told(tree: FileTree) -> None:
 
 def test_capabilities() -> None:
     assert encode_capabilities("cap_net_bind_service=+ep") == struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)
+    assert encode_capabilities("CAP_NET_RAW=+ep") == encode_capabilities("cap_net_raw+ep")
     assert encode_capabilities("cap_perfmon,cap_chown+pi") == struct.pack("<5I", 0x02000000, 1, 1, 1 << 6, 1 << 6)
 
 
