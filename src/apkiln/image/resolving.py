@@ -20,6 +20,7 @@ from apkiln.formats.apk.keys import Keyring
 from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.mixing import Linked, check_libc
 from apkiln.image.plan import ArchitecturePlan, ImagePlan, install_order, plan_architecture
+from apkiln.image.refusals import located_refusals
 from apkiln.image.remembered_solutions import remembered
 from apkiln.image.unify import Problem, Unified, unify
 from apkiln.solver.request import Request, SolverRepository
@@ -101,14 +102,15 @@ def resolve(
     bases = _load_bases(configuration, options, access, open_place)
     problems = [problem_of(configuration, arch, indexes, bases.get(arch)) for arch, indexes in sources.indexes]
     drift = {*configuration.contents.drift, *options.drift, *_names_of(bases)}
-    unified = remembered(
-        access.store,
-        problems,
-        sources.indexes,
-        drift,
-        ANY_DRIFT in options.drift,
-        lambda: unify(problems, drift, any_drift=ANY_DRIFT in options.drift),
-    )
+    with located_refusals(configuration, sources.indexes):
+        unified = remembered(
+            access.store,
+            problems,
+            sources.indexes,
+            drift,
+            ANY_DRIFT in options.drift,
+            lambda: unify(problems, drift, any_drift=ANY_DRIFT in options.drift),
+        )
     return resolution_of(configuration, checksum, sources, unified, options, bases)
 
 

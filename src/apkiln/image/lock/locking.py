@@ -23,6 +23,7 @@ from apkiln.image.lock.document import Lock, LockedPackage
 from apkiln.image.lock.making import Findings, IndexKey, make_lock
 from apkiln.image.lock.ordering import ordered
 from apkiln.image.lock.replaying import LockFile, Places
+from apkiln.image.refusals import located_refusals
 from apkiln.image.resolving import (
     Resolution,
     ResolveOptions,
@@ -76,7 +77,8 @@ def resolve_update(
     places = Places(configuration, file.lock)
     kept = {arch: _Kept(arch, file.lock, indexes, places, access) for arch, indexes in sources.indexes}
     problems = [_updating(problem_of(configuration, arch, indexes), kept[arch], names) for arch, indexes in sources.indexes]
-    unified = unify_problems(configuration, problems, options)
+    with located_refusals(configuration, sources.indexes):
+        unified = unify_problems(configuration, problems, options)
     whole = tuple((arch, _whole(configuration, arch, solution, kept[arch])) for arch, solution in unified.solutions)
     sources = replace(sources, repositories=places.repositories)
     return resolution_of(configuration, loaded.checksum, sources, replace(unified, solutions=whole), options)
