@@ -118,12 +118,10 @@ def _candidate(state: RepositoryState, parts: tuple[str, ...]) -> Answer:
 
 def _incoming(state: RepositoryState, indexed: Indexed, arch: str, file: str) -> Answer:
     """A package that is accepted, or back, when the candidate goes live."""
-    changes = state.changes_of(state.transactions[number] for number in indexed.transactions)
-    back = (state.accepted[key].package for key in (*changes.restore, *changes.back))
-    for package in (*changes.publish, *back):
-        if package.key.file == file and package.arch in (arch, NOARCH):
-            return Answer(200, package.digest, modified=indexed.created)
-    return refusal(404, "not-found", "there is no such package")
+    blob = state.incoming.get((arch, file)) or state.incoming.get((NOARCH, file))
+    if blob is None:
+        return refusal(404, "not-found", "there is no such package")
+    return Answer(200, blob, modified=indexed.created)
 
 
 def _file(state: RepositoryState, parts: tuple[str, ...], indexed: Indexed, *, live: bool) -> Answer:

@@ -158,6 +158,8 @@ class RepositoryState:
         """Number of the current generation; 0 = none yet."""
         self.candidate: Indexed | None = None
         """Written and not yet live; always on the current generation."""
+        self.incoming: dict[tuple[str, str], str] = {}
+        """(arch, file name) → hex digest of what is accepted, or back, when the candidate goes live."""
         self.keys: dict[str, TrustedKey] = {}
         self.views: dict[str, int] = {}
         self.holds: dict[str | int, int] = {}
@@ -335,6 +337,9 @@ class RepositoryState:
         for number in body.transactions:
             self._step(row, number, Step.INDEXED, {Step.VERIFIED})
         self.candidate = body
+        changes = self.changes_of(self.transactions[number] for number in body.transactions)
+        back = (self.accepted[key].package for key in (*changes.restore, *changes.back))
+        self.incoming = {(package.arch, package.key.file): package.digest for package in (*changes.publish, *back)}
 
     def _drop_candidate(self, rejected: int) -> None:
         """Its transactions are verified again, and no more."""
@@ -342,7 +347,7 @@ class RepositoryState:
         for number in self.candidate.transactions:
             if number != rejected:
                 self.transactions[number] = self.transactions[number]._replace(step=Step.VERIFIED)
-        self.candidate = None
+        self.candidate, self.incoming = None, {}
 
     def _go_live(self, row: Row, body: actions.Live) -> ListingChange:
         indexed = self.candidate
@@ -368,7 +373,7 @@ class RepositoryState:
         self.generations[body.generation] = Generation(
             body.generation, indexed, row.at, row.hash, indexed.document, indexed.signature, indexed.expires
         )
-        self.current, self.candidate = body.generation, None
+        self.current, self.candidate, self.incoming = body.generation, None, {}
         return listing
 
     def _set_statuses(self, changes: Changes, at: int, transaction: int, reason: str) -> None:
