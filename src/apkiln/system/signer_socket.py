@@ -101,27 +101,31 @@ class SignerServer:
         self._keys = dict(keys)
         self._user = user
         self._record = record
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket: socket.socket | None = None
 
     def open(self) -> None:
         """Begin to listen.  EnvironmentFault `signer-socket` when the path cannot be used or another one answers there."""
         with suppress(UnavailableError):
             connect(self._path)
             raise EnvironmentFault(f"a signer answers at `{self._path}` already", reason="signer-socket")
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._path.unlink(missing_ok=True)
             before = os.umask(0o177)
             try:
-                self._socket.bind(str(self._path))
+                listening.bind(str(self._path))
             finally:
                 os.umask(before)
-            self._socket.listen(64)
+            listening.listen(64)
         except OSError as error:
+            listening.close()
             message = f"cannot listen at `{self._path}`: {error.strerror}"
             raise EnvironmentFault(message, reason="signer-socket", origin=Origin(source=str(self._path))) from error
+        self._socket = listening
 
     def serve(self) -> None:
-        """Answer until `close`."""
+        """Answer until `close`; call after `open`."""
+        assert self._socket is not None, "open first"
         while True:
             try:
                 connection, _ = self._socket.accept()
@@ -131,10 +135,11 @@ class SignerServer:
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._path.unlink(missing_ok=True)
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+            self._path.unlink(missing_ok=True)
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
