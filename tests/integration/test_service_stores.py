@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,16 +31,14 @@ from apkiln.system.ledger_store import Claim
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL cluster of our own, over a Unix socket."""
+def cluster() -> Iterator[str]:
+    """A PostgreSQL cluster of our own, over a Unix socket; its user must be able to enter the directory."""
     client("initdb")
-    home = tmp_path_factory.mktemp("pg")
+    home = Path(tempfile.mkdtemp(prefix="apkiln-pg-"))
     user: list[str] = []
     if os.getuid() == 0:
         if shutil.which("runuser") is None:
             pytest.skip("PostgreSQL refuses root, and runuser is not there")
-        for directory in (home, *list(home.parents)[:2]):
-            directory.chmod(0o755)
         shutil.chown(home, "postgres")
         user = ["runuser", "-u", "postgres", "--"]
     data = home / "data"
@@ -50,6 +49,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd=home)
     yield f"host={home}"
     subprocess.run([*user, "pg_ctl", "-D", str(data), "-m", "fast", "stop"], check=True, stdout=subprocess.DEVNULL, cwd=home)
+    shutil.rmtree(home)
 
 
 @pytest.fixture
