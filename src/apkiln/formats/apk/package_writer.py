@@ -106,10 +106,15 @@ def write_package(
 
 
 def write_data(
-    entries: Iterable[Entry], content: ContentReader, codec: Codec, spool: BinaryIO, policy: PackagePolicy = STRICT
+    entries: Iterable[Entry],
+    content: ContentReader,
+    codec: Codec,
+    spool: BinaryIO,
+    policy: PackagePolicy = STRICT,
+    executor: Executor | None = None,
 ) -> DataMember:
     """Only the data member, into the empty file `spool`: for those who learn the rest of a package later."""
-    return _write_data(Payload.of(entries, policy), content, codec, spool, None)
+    return _write_data(Payload.of(entries, policy), content, codec, spool, executor)
 
 
 def write_around(

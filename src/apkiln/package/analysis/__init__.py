@@ -1,0 +1,1 @@
+"""What the files of a package say: facts gathered while each is read once, dependencies and findings concluded from them."""

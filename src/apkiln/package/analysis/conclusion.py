@@ -1,0 +1,57 @@
+"""What analysis is told beside the files, and what it says."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from apkiln.core.arch import Arch
+from apkiln.core.value import value
+from apkiln.formats.apk.records import IndexRecord
+from apkiln.package.analysis.facts import TreeFacts
+from apkiln.package.definition.model import PackageDefinition
+
+
+@value
+class AnalysisContext:
+    """What the rules need to know beside the files of the package."""
+
+    arch: Arch
+    definition: PackageDefinition
+    """Resolved.  The declared dependencies, options and tests of each package stand in it."""
+    siblings: tuple[TreeFacts, ...] = ()
+    """Every package of the same build; whether the one that is looked at is among them makes no difference."""
+    guest: tuple[IndexRecord, ...] = ()
+    """Packages installed where it was built."""
+
+
+Row: TypeAlias = tuple[tuple[str, "str | int | tuple[str, ...]"], ...]
+"""Facts by name, in order."""
+
+
+class Finding(NamedTuple):
+    """One linter's finding about one package."""
+
+    linter: str
+    message: str
+    required: bool = False
+    """The package is refused."""
+    explain: str = ""
+    """What to do about it."""
+    paths: tuple[str, ...] = ()
+    """Sorted."""
+    rows_name: str = ""
+    """What `rows` are called in results; empty = there are paths only."""
+    rows: tuple[Row, ...] = ()
+    totals: Row = ()
+
+
+class Analysis(NamedTuple):
+    """Relations of one package, and what is remarkable about its files."""
+
+    depends: tuple[str, ...] = ()
+    """Declared and generated, sorted, each once."""
+    provides: tuple[str, ...] = ()
+    vendored: tuple[str, ...] = ()
+    """Provided for the package itself only."""
+    findings: tuple[Finding, ...] = ()
+    """In the order of the linters' names."""

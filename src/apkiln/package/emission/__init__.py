@@ -1,0 +1,1 @@
+"""Output trees become signed packages with their bill of materials, and a statement of how they came about."""

@@ -1,0 +1,95 @@
+"""Entries of an output tree as a package has them: owners, times, attributes (spec package.md §10.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from apkiln.core.errors import FaultCollector, FormatError
+from apkiln.core.origin import Origin
+from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.formats.archive.path import parent
+from apkiln.package.emission.request import GuestAccounts
+
+_REFUSED = {EntryType.FIFO: "a fifo", EntryType.BLOCK: "a block device", EntryType.CHARACTER: "a character device"}
+_ACL_HEADER, _ACL_ENTRY = 4, 8
+_TRIVIAL_ACL = _ACL_HEADER + 3 * _ACL_ENTRY
+"""Owner, group and others: what the mode says already."""
+_OF_THE_DESKTOP = ("user.xdg.", "user.mime_type", "user.com.apple.", "user.DOSATTRIB")
+
+
+@dataclass(slots=True)
+class Normaliser:
+    """Sets right the entries of one package; what it changed in a way that a reader should know is noted."""
+
+    package: str
+    accounts: GuestAccounts
+    source_date: int
+    strict_ids: bool
+    keep_user_xattrs: bool
+    faults: FaultCollector
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def entries(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Every entry, parents that are missing added, in the order given.
+
+        Faults, FormatError: `device-not-allowed` for devices and fifos, `unknown-id` when strict about ids.
+        """
+        kept = [self._entry(entry) for entry in entries if not self._is_refused(entry)]
+        return (*self._missing_parents(kept), *kept)
+
+    def file(self, path: str, size: int) -> Entry:
+        """An entry of root's that the emission adds."""
+        return self._entry(Entry(path, EntryType.FILE, 0o644, size=size))
+
+    def _entry(self, entry: Entry) -> Entry:
+        uid = self._id(entry, entry.uid, self.accounts.build_user, dict(self.accounts.users), "user")
+        gid = self._id(entry, entry.gid, self.accounts.build_group, dict(self.accounts.groups), "group")
+        return entry._replace(
+            mode=entry.mode & 0o7777,
+            uid=uid,
+            gid=gid,
+            uname=dict(self.accounts.users).get(uid, ""),
+            gname=dict(self.accounts.groups).get(gid, ""),
+            mtime=self.source_date,
+            xattrs=tuple(pair for pair in sorted(entry.xattrs) if self._is_kept(*pair)),
+            pax=(),
+        )
+
+    def _id(self, entry: Entry, number: int, build: int, known: dict[int, str], what: str) -> int:
+        if number in (0, build):
+            return 0
+        if number in known:
+            return number
+        if self.strict_ids:
+            message = f"`{entry.path}` belongs to {what} {number}, which the build environment does not know"
+            self.faults.add(FormatError(message, reason="unknown-id", origin=self._place(entry)))
+        else:
+            self.notes[f"files of the unknown {what} {number} become root's"] = None
+        return 0
+
+    def _is_kept(self, name: str, content: bytes) -> bool:
+        if name.startswith("user."):
+            return self.keep_user_xattrs and not name.startswith(_OF_THE_DESKTOP)
+        if name in ("system.posix_acl_access", "system.posix_acl_default"):
+            return len(content) > _TRIVIAL_ACL
+        return name == "security.capability"
+
+    def _is_refused(self, entry: Entry) -> bool:
+        what = _REFUSED.get(entry.type)
+        if what is not None:
+            message = f"a package may not ship {what}: `{entry.path}`"
+            self.faults.add(FormatError(message, reason="device-not-allowed", origin=self._place(entry)))
+        return what is not None
+
+    def _missing_parents(self, entries: list[Entry]) -> Iterator[Entry]:
+        present = {entry.path for entry in entries}
+        for entry in entries:
+            above = parent(entry.path)
+            while above and above not in present:
+                present.add(above)
+                yield self._entry(Entry(above, EntryType.DIRECTORY, 0o755))
+                above = parent(above)
+
+    def _place(self, entry: Entry) -> Origin:
+        return Origin(package=self.package, member=f"data/{entry.path}")
