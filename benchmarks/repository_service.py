@@ -14,10 +14,10 @@ from tests.service_workshop import ALICE, Places, created, publish, started
 
 from apkiln.core.digest import Digest
 from apkiln.formats.deflate.codec import canonical_codec
+from apkiln.repository.equipment import Policy
 from apkiln.repository.generations import full_image, index_bytes
 from apkiln.repository.ledger.actions import Manifest, Opened, Uploaded, Verified
 from apkiln.repository.ledger.packages import Package
-from apkiln.repository.service import Policy
 from apkiln.system.blob_store import pieces
 from apkiln.system.blob_store_directory import DirectoryBlobs
 from apkiln.system.clock import SystemClock

@@ -38,11 +38,12 @@ from tests.service_workshop import (
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, UnavailableError
 from apkiln.repository.collecting import collect
+from apkiln.repository.equipment import Policy
 from apkiln.repository.ledger.actions import Manifest
 from apkiln.repository.ledger.rows import decode, verified
 from apkiln.repository.ledger.state import Status, Step
 from apkiln.repository.reconciling import compare
-from apkiln.repository.service import Policy, RepositoryService
+from apkiln.repository.service import RepositoryService
 from apkiln.repository.transactions import is_approved, needs_approval
 from apkiln.system.blob_store import BlobEntry, BlobStore, MemoryBlobs
 from apkiln.system.blob_store_directory import DirectoryBlobs

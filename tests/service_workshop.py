@@ -17,10 +17,11 @@ from apkiln.formats.apk.package import read_package
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.signature import verify
 from apkiln.repository.direct import URL, DirectPath
+from apkiln.repository.equipment import Equipment, NamedSigners, Policy
 from apkiln.repository.ledger.actions import Build, DeclaredPackage, KeyChange, Manifest, Selection
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.ledger.state import Transaction
-from apkiln.repository.service import Equipment, NamedSigners, Policy, RepositoryService
+from apkiln.repository.service import RepositoryService
 from apkiln.system.blob_store import BlobStore, MemoryBlobs
 from apkiln.system.clock import ManualClock
 from apkiln.system.ledger_store import LedgerStore, MemoryLedgers

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ConflictError
+from apkiln.repository.equipment import Policy
 from apkiln.repository.generations import retained_generations
 from apkiln.repository.ledger.actions import AnyAction, Marked, Removed
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.ledger.state import RepositoryState, Status
-from apkiln.repository.service import Policy, RepositoryService
+from apkiln.repository.service import RepositoryService
 from apkiln.repository.transactions import declared_blobs
 
 

@@ -18,8 +18,8 @@ from apkiln.formats.apk.dependency import Dependency, hits, parse_dependency, pr
 from apkiln.formats.apk.index import record_faults
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.repository.ledger.actions import Finding
+from apkiln.repository.ledger.changes import ListingChange
 from apkiln.repository.ledger.packages import Package, record_of
-from apkiln.repository.ledger.state import ListingChange
 from apkiln.repository.listing import ChangedListing, Listing
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solving import solve

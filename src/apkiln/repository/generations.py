@@ -25,8 +25,9 @@ from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.deflate.deflater import compress_slices
 from apkiln.formats.deflate.member import Slice, member
 from apkiln.repository.layout import NOARCH
+from apkiln.repository.ledger.changes import ListingChange
 from apkiln.repository.ledger.packages import Package, record_of
-from apkiln.repository.ledger.state import Generation, ListingChange
+from apkiln.repository.ledger.state import Generation
 
 INDEXER = "apkiln-index-1"
 """Names the function from ledger to bytes; changes with it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from apkiln.formats.apk.records import IndexRecord
+from apkiln.repository.ledger.changes import ListingChange
 from apkiln.repository.ledger.packages import Key, Package, record_of
-from apkiln.repository.ledger.state import ListingChange
 from apkiln.solver.source import mentioned_name, provided_names
 
 

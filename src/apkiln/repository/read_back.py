@@ -17,11 +17,11 @@ from apkiln.formats.apk.keys import Keyring, parse_public_key
 from apkiln.formats.apk.signature import verify
 from apkiln.repository.generations import arch_change
 from apkiln.repository.ledger.actions import ArchIndex, Indexed
+from apkiln.repository.ledger.changes import ListingChange
 from apkiln.repository.ledger.packages import Package, record_of
-from apkiln.repository.ledger.state import ListingChange
 
 if TYPE_CHECKING:
-    from apkiln.repository.service import Equipment
+    from apkiln.repository.equipment import Equipment
 
 
 def read_back(url: str, indexed: Indexed, listing: ListingChange, keys: Mapping[str, str], equipment: Equipment) -> None:

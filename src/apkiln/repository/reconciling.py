@@ -19,9 +19,11 @@ from apkiln.repository.collecting import needed_blobs
 from apkiln.repository.gate import judge
 from apkiln.repository.generations import arch_change, full_image, index_bytes
 from apkiln.repository.layout import NOARCH
+from apkiln.repository.ledger.changes import ListingChange
+from apkiln.repository.ledger.folding import fold
 from apkiln.repository.ledger.packages import Package
 from apkiln.repository.ledger.rows import decode, verified
-from apkiln.repository.ledger.state import ListingChange, RepositoryState, Step, fold
+from apkiln.repository.ledger.state import RepositoryState, Step
 from apkiln.repository.listing import Listing
 from apkiln.repository.service import RepositoryService
 

@@ -9,9 +9,10 @@ from apkiln.core.errors import UnavailableError
 from apkiln.core.secret import Secret
 from apkiln.formats.apk.signing import SectionSigner
 from apkiln.repository.direct import URL, DirectPath
+from apkiln.repository.equipment import Equipment, NamedSigners, Policy, SignerSource
 from apkiln.repository.ledger.actions import KeyChange
 from apkiln.repository.ledger.rows import Author
-from apkiln.repository.service import Equipment, NamedSigners, Policy, RepositoryService, SignerSource
+from apkiln.repository.service import RepositoryService
 from apkiln.system.blob_store import BlobStore
 from apkiln.system.clock import SystemClock
 from apkiln.system.files import DiskFiles

@@ -14,11 +14,12 @@ from apkiln.formats.apk.package_writer import PackageDraft, write_package
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.deflate.codec import canonical_codec
 from apkiln.repository.direct import URL, DirectPath
+from apkiln.repository.equipment import Equipment, NamedSigners, Policy
 from apkiln.repository.front import found
 from apkiln.repository.ledger.actions import DeclaredPackage, KeyChange, Manifest
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.ledger.state import Step
-from apkiln.repository.service import Equipment, NamedSigners, Policy, RepositoryService
+from apkiln.repository.service import RepositoryService
 from apkiln.system.blob_store import BlobStore, MemoryBlobs, pieces
 from apkiln.system.clock import ManualClock
 from apkiln.system.ledger_store import LedgerStore, MemoryLedgers

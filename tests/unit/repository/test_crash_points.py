@@ -11,6 +11,7 @@ from apkiln.core.digest import Digest
 from apkiln.repository.ledger import actions
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.ledger.state import Transaction
+from apkiln.repository.promotion import Promotion
 from apkiln.repository.service import RepositoryService
 from apkiln.system.blob_store import pieces
 
@@ -18,14 +19,20 @@ DEATHS = FAULTS[:2]
 PUBLISH = SCENARIOS[:1]
 
 
-def turned(where: Places, kind: type[RepositoryService]) -> RepositoryService:
-    """A service of another class on these places."""
+Wrong = type[RepositoryService] | type[Promotion]
+
+
+def turned(where: Places, kind: Wrong) -> RepositoryService:
+    """A service on these places, of another class or one whose generations another class makes."""
     service = started(where, POLICY)
-    service.__class__ = kind
+    if issubclass(kind, Promotion):
+        service.promotion.__class__ = kind
+    else:
+        service.__class__ = kind
     return service
 
 
-def points(kind: type[RepositoryService] | None = None) -> Report:
+def points(kind: Wrong | None = None) -> Report:
     if kind is None:
         return enumerate_points(InMemory(), PUBLISH, DEATHS)
     return enumerate_points(InMemory(), PUBLISH, DEATHS, lambda where: turned(where, kind))
@@ -37,7 +44,7 @@ def test_publishing_survives_death_at_every_write() -> None:
     assert report.violations == ()
 
 
-class PointsBeforeItWrites(RepositoryService):
+class PointsBeforeItWrites(Promotion):
     """F4: the pointer moves first, the files come after."""
 
     def _keep(self, data: bytes) -> str:
@@ -45,14 +52,14 @@ class PointsBeforeItWrites(RepositoryService):
         return hashlib.sha256(data).hexdigest()
 
     def _finish_candidate(self) -> bool:
-        candidate = self.state.candidate
+        candidate = self._journal.state.candidate
         assert candidate is not None
-        self.append(
+        self._journal.append(
             Author("hasty"),
             lambda state: (actions.Live(candidate.generation, candidate.document),) if state.candidate == candidate else (),
         )
         for data in self.__dict__.pop("late", []):
-            self.equipment.blobs.put(Digest.sha256(hashlib.sha256(data).digest()), pieces(data))
+            self._equipment.blobs.put(Digest.sha256(hashlib.sha256(data).digest()), pieces(data))
         return True
 
 

@@ -9,8 +9,8 @@ from apkiln.core.arch import Arch
 from apkiln.core.errors import UnsatisfiableError
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.repository.gate import World, judge, record_findings
+from apkiln.repository.ledger.changes import ListingChange
 from apkiln.repository.ledger.packages import Package, record_of
-from apkiln.repository.ledger.state import ListingChange
 from apkiln.repository.listing import ChangedListing, Listing
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solving import solve

@@ -21,8 +21,9 @@ from apkiln.repository.generations import (
     sums_bytes,
 )
 from apkiln.repository.ledger.actions import Indexed
+from apkiln.repository.ledger.changes import ListingChange
 from apkiln.repository.ledger.packages import Package, record_of
-from apkiln.repository.ledger.state import Generation, ListingChange
+from apkiln.repository.ledger.state import Generation
 
 CODEC = canonical_codec()
 DAY = 86_400_000

@@ -29,12 +29,13 @@ from apkiln.formats.apk.index import read_index
 from apkiln.formats.apk.index_text import parse_index_text
 from apkiln.formats.apk.package import read_package
 from apkiln.repository.collecting import collect
+from apkiln.repository.equipment import Policy
 from apkiln.repository.gate import World
 from apkiln.repository.ledger.actions import Indexed, Live, Manifest
 from apkiln.repository.ledger.rows import decode
 from apkiln.repository.ledger.state import Status, Step
 from apkiln.repository.reconciling import STUCK, compare
-from apkiln.repository.service import Policy, RepositoryService
+from apkiln.repository.service import RepositoryService
 
 ARCHES = ("x86_64", "aarch64")
 

@@ -12,6 +12,7 @@ from apkiln.core.errors import ApkilnError
 from apkiln.repository.direct import DirectPath
 from apkiln.repository.ledger.actions import Indexed
 from apkiln.repository.ledger.state import Step
+from apkiln.repository.promotion import Promotion
 from apkiln.repository.service import RepositoryService
 from apkiln.system.memory_files import Crash
 from apkiln.system.transfer import NO_VALIDATORS, Fetched, Transfer, Validators, Write
@@ -79,7 +80,7 @@ def test_a_path_that_changes_bodies_stops_the_pointer(ending: str, change: Calla
     assert names(honest) == ["a-1.0-r0"]
 
 
-class DiesBeforeItTidiesUp(RepositoryService):
+class DiesBeforeItTidiesUp(Promotion):
     def _drop(self, indexed: Indexed) -> None:
         raise Crash
 
@@ -88,7 +89,7 @@ def test_a_candidate_that_a_dead_process_left_broken_is_made_anew() -> None:
     """The index blob of the candidate is lost; whoever comes next writes another candidate."""
     where = places()
     broken = behind(created(where), "APKINDEX.tar.gz", flipped)
-    broken.__class__ = DiesBeforeItTidiesUp
+    broken.promotion.__class__ = DiesBeforeItTidiesUp
     opened = broken.open(ALICE, manifest_of(A))
     upload(broken, opened, [A])
     with pytest.raises(Crash):

@@ -30,12 +30,14 @@ from tests.service_workshop import (
 from apkiln.core.errors import ApkilnError
 from apkiln.formats.apk.index import read_index
 from apkiln.repository.collecting import collect
+from apkiln.repository.equipment import Policy
 from apkiln.repository.ledger.actions import Manifest
+from apkiln.repository.ledger.folding import fold
 from apkiln.repository.ledger.packages import Key
 from apkiln.repository.ledger.rows import Author, decode, verified
-from apkiln.repository.ledger.state import Status, Step, fold
+from apkiln.repository.ledger.state import Status, Step
 from apkiln.repository.reconciling import compare
-from apkiln.repository.service import Policy, RepositoryService
+from apkiln.repository.service import RepositoryService
 
 A = sample_package("a", depends=["b>=1"])
 B = sample_package("b")

@@ -13,10 +13,10 @@ from tests.service_workshop import NEW, OLD  # isort: skip
 from apkiln.core.errors import ApkilnError
 from apkiln.formats.apk.version import sort_key
 from apkiln.repository.collecting import collect
+from apkiln.repository.equipment import Policy
 from apkiln.repository.ledger.actions import Manifest
 from apkiln.repository.ledger.state import Status, Step
 from apkiln.repository.reconciling import compare
-from apkiln.repository.service import Policy
 
 POLICY = Policy(sign_packages=False, two_persons=False, full_days=3, daily_days=5)
 names_of = st.sampled_from(["a", "b", "c"])
