@@ -11,16 +11,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 from apkiln.core.errors import EnvironmentFault, UnavailableError
 from apkiln.core.origin import Origin
+from apkiln.core.value import replace, value
 from apkiln.system import sandbox_launch
+from apkiln.system.control_groups import ControlGroup, TreeLimits, bounded
+from apkiln.system.id_ranges import IdMapping, machine_mapping
 from apkiln.system.private_copy import private_copy
-from apkiln.system.sandbox import RootAccess, SandboxResult, SandboxSpec, Stop, Streams, check_spec
+from apkiln.system.sandbox import Ids, Listener, RootAccess, SandboxResult, SandboxSpec, Stop, Streams, check_spec
+from apkiln.system.system_call_filter import system_call_filter
 
 KILLED = 137
 """128 + SIGKILL."""
@@ -30,10 +34,11 @@ KEPT_CAPABILITIES = (
 )
 """What root may do inside: enough to install files and to drop to a service user, nothing that reaches out of the root."""
 INSTALL_HINT = "install the package `bubblewrap`"
+OVERLAY_HINT = "assemble the root from hard links (`--root hardlinks`)"
 NAMESPACE_HINT = "allow unprivileged user namespaces (sysctl `kernel.unprivileged_userns_clone=1`), or run as root"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Abilities:
     """What this machine allows."""
 
@@ -45,6 +50,8 @@ class Abilities:
     overlay: bool
     """False: a PRIVATE root is a copy, and a READ_ONLY root must already have `/proc`, `/dev` and `/tmp`.  A root that
     holds other mounts (the machine's `/`) is refused an overlay in a user namespace."""
+    mapping: IdMapping | None = None
+    """Of `Ids.MANY`, once it was asked for."""
 
 
 class BubblewrapSandbox:
@@ -55,6 +62,7 @@ class BubblewrapSandbox:
         self._program = program
         self._temporary_directory = temporary_directory or None
         self._abilities: Abilities | None = None
+        self._mapping: IdMapping | None = None
 
     def probe(self) -> Abilities:
         """Find the program and try the namespaces and an overlay mount once (about 50 ms); the answer is remembered."""
@@ -65,7 +73,13 @@ class BubblewrapSandbox:
             self._abilities = Abilities(path, abilities.version, abilities.rootless, self._overlay_works(abilities))
         return self._abilities
 
-    def run(self, spec: SandboxSpec) -> SandboxResult:
+    def mapping(self) -> IdMapping:
+        """Which ids `Ids.MANY` gives on this machine."""
+        if self._mapping is None:
+            self._mapping = machine_mapping(self._search_path)
+        return self._mapping
+
+    def run(self, spec: SandboxSpec, listener: Listener | None = None) -> SandboxResult:
         """See `Sandbox.run`."""
         check_spec(spec)
         if not Path(spec.root).is_dir():
@@ -73,19 +87,22 @@ class BubblewrapSandbox:
         path = self._find()
         # The overlay is tried first and the copy only after a refusal: a probe would cost more than the run.
         overlay = self._abilities is None or self._abilities.overlay
-        abilities = Abilities(path, "", os.geteuid() != 0, overlay)
+        abilities = Abilities(path, "", os.geteuid() != 0, overlay, self.mapping() if spec.ids is Ids.MANY else None)
         try:
-            return self._attempt(spec, abilities)
-        except _OverlayRefused:
+            return self._attempt(spec, abilities, listener)
+        except _OverlayRefused as refused:
+            if spec.layers or spec.kept:
+                message = "the kernel refuses overlay mounts here"
+                raise EnvironmentFault(message, reason="overlay-refused", hint=OVERLAY_HINT) from refused
             self._abilities = Abilities(path, "", abilities.rootless, overlay=False)
-            return self._attempt(spec, self._abilities)
+            return self._attempt(spec, replace(abilities, overlay=False), listener)
 
-    def _attempt(self, spec: SandboxSpec, abilities: Abilities) -> SandboxResult:
+    def _attempt(self, spec: SandboxSpec, abilities: Abilities, listener: Listener | None = None) -> SandboxResult:
         with self._scratch() as scratch:
             if abilities.overlay or spec.access is RootAccess.READ_ONLY:
-                return _execute(spec, spec.root, scratch, abilities)
+                return _execute(spec, spec.root, scratch, abilities, listener)
             with private_copy(spec.root, f"{scratch}.copy", spec.limits.scratch) as copy:
-                return _execute(spec, copy, scratch, abilities)
+                return _execute(spec, copy, scratch, abilities, listener)
 
     def _overlay_works(self, abilities: Abilities) -> bool:
         with tempfile.TemporaryDirectory(dir=self._temporary_directory) as empty:
@@ -140,9 +157,11 @@ def bubblewrap_arguments(spec: SandboxSpec, root: str, abilities: Abilities) -> 
 
 
 def _identity(spec: SandboxSpec, abilities: Abilities) -> tuple[str, ...]:
-    """As root and for root no user namespace, so that ids stay real (spec platform.md §2); otherwise one mapped id."""
-    if _keeps_real_ids(spec, abilities):
-        return ("--cap-drop", "ALL", *(part for name in KEPT_CAPABILITIES for part in ("--cap-add", name)))
+    """As root and for root no user namespace, so that ids stay real (spec platform.md §2); otherwise one mapped id.  Where the
+    launch has made a user namespace with all ids, root needs no further one."""
+    if _keeps_real_ids(spec, abilities) or (abilities.mapping is not None and spec.user == 0):
+        names = KEPT_CAPABILITIES if spec.capabilities is None else spec.capabilities
+        return ("--cap-drop", "ALL", *(part for name in names for part in ("--cap-add", name)))
     return ("--unshare-user", "--uid", str(spec.user), "--gid", str(spec.group))
 
 
@@ -150,29 +169,44 @@ def _keeps_real_ids(spec: SandboxSpec, abilities: Abilities) -> bool:
     return not abilities.rootless and spec.user == 0 and spec.group == 0
 
 
-def _execute(spec: SandboxSpec, root: str, scratch: str, abilities: Abilities) -> SandboxResult:
-    with tempfile.TemporaryFile() as options, tempfile.TemporaryFile() as status:
+def _execute(spec: SandboxSpec, root: str, scratch: str, abilities: Abilities, listener: Listener | None) -> SandboxResult:
+    limits = TreeLimits(spec.limits.tree_memory, spec.limits.tree_processes, spec.limits.cpus)
+    with ExitStack() as stack:
+        options, status, rules = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+        group = stack.enter_context(bounded(limits))
         arguments = bubblewrap_arguments(spec, f"{scratch}/root", abilities)
+        if spec.filtered and _fill(rules, system_call_filter(os.uname().machine)):
+            arguments = ("--seccomp", str(rules.fileno()), *arguments)
         # Through a file: an environment must not show in the machine's process list, nor end at the argument limit.
-        options.write(b"".join(os.fsencode(part) + b"\0" for part in arguments))
-        options.seek(0)
-        descriptors = (options.fileno(), status.fileno())
+        _fill(options, b"".join(os.fsencode(part) + b"\0" for part in arguments))
+        descriptors = (options.fileno(), status.fileno(), rules.fileno())
         started = time.monotonic()
-        with _started(spec, _launch_plan(spec, root, scratch, abilities, descriptors), descriptors) as process:
-            stop, stdout, stderr = _collect(process, spec, started)
+        with _started(spec, _launch_plan(spec, root, scratch, abilities, descriptors, group), descriptors) as process:
+            stop, stdout, stderr = _collect(process, spec, started, listener)
         wall = time.monotonic() - started
         status.seek(0)
         if stop is Stop.EXITED:
-            _check_started(spec, abilities, status.read(), stderr)
+            _check_started(spec, abilities, status.read(), stderr or stdout)
         code = process.returncode if stop is Stop.EXITED else KILLED
-        return SandboxResult(code if code >= 0 else 128 - code, stop, stdout, stderr, wall)
+        if stop is Stop.EXITED and code and group.out_of_memory():
+            stop = Stop.OUT_OF_MEMORY
+        exit_code = code if code >= 0 else 128 - code
+        return SandboxResult(exit_code, stop, stdout, stderr, wall, group.peak_memory(), group.unbounded)
+
+
+def _fill(file: IO[bytes], content: bytes) -> int:
+    file.write(content)
+    file.seek(0)
+    return len(content)
 
 
 def _launch_plan(
-    spec: SandboxSpec, root: str, scratch: str, abilities: Abilities, descriptors: tuple[int, int]
+    spec: SandboxSpec, root: str, scratch: str, abilities: Abilities, descriptors: tuple[int, int, int], group: ControlGroup
 ) -> dict[str, object]:
-    options, status = descriptors
-    takes_ids = not abilities.rootless and not _keeps_real_ids(spec, abilities)
+    options, status, _rules = descriptors
+    mapping = abilities.mapping
+    many = mapping is not None and not mapping.is_single
+    takes_ids = (many and spec.user != 0) or (not abilities.rootless and not _keeps_real_ids(spec, abilities) and not mapping)
     limits = ((resource.RLIMIT_NOFILE, spec.limits.open_files), (resource.RLIMIT_AS, spec.limits.memory))
     wrapper = (abilities.bubblewrap, "--args", str(options), "--json-status-fd", str(status))
     return {
@@ -183,11 +217,20 @@ def _launch_plan(
         "overlay": abilities.overlay,
         "scratch_size": spec.limits.scratch,
         "mount_points": _mount_points(spec),
-        "user_namespace": abilities.rootless,
+        "layers": spec.layers,
+        "kept": spec.kept,
+        "user_namespace": many or abilities.rootless,
+        "mapping": _mapping_plan(mapping) if mapping is not None and many else None,
+        "join": group.joining,
         "user": spec.user if takes_ids else None,
         "group": spec.group,
         "limits": [*(pair for pair in limits if pair[1]), (resource.RLIMIT_CORE, 0)],
     }
+
+
+def _mapping_plan(mapping: IdMapping) -> dict[str, object]:
+    programs = list(mapping.programs) if all(mapping.programs) else []
+    return {"uid_map": mapping.users, "gid_map": mapping.groups, "programs": programs}
 
 
 def _mount_points(spec: SandboxSpec) -> tuple[str, ...]:
@@ -197,13 +240,14 @@ def _mount_points(spec: SandboxSpec) -> tuple[str, ...]:
 
 
 @contextmanager
-def _started(spec: SandboxSpec, plan: dict[str, object], descriptors: tuple[int, int]) -> Iterator[subprocess.Popen[bytes]]:
-    captured = spec.streams is Streams.CAPTURE
+def _started(spec: SandboxSpec, plan: dict[str, object], descriptors: tuple[int, int, int]) -> Iterator[subprocess.Popen[bytes]]:
+    captured = spec.streams in (Streams.CAPTURE, Streams.LINES)
+    joined = subprocess.STDOUT if spec.streams is Streams.LINES else subprocess.PIPE
     process = subprocess.Popen(
         (sys.executable, "-I", "-S", sandbox_launch.__file__, json.dumps(plan)),
         stdin=subprocess.DEVNULL if captured else None,
         stdout=subprocess.PIPE if captured else None,
-        stderr=subprocess.PIPE if captured else None,
+        stderr=joined if captured else None,
         pass_fds=descriptors,
         env={},
     )
@@ -218,14 +262,17 @@ def _started(spec: SandboxSpec, plan: dict[str, object], descriptors: tuple[int,
                 stream.close()
 
 
-def _collect(process: subprocess.Popen[bytes], spec: SandboxSpec, started: float) -> tuple[Stop, bytes, bytes]:
+def _collect(
+    process: subprocess.Popen[bytes], spec: SandboxSpec, started: float, listener: Listener | None
+) -> tuple[Stop, bytes, bytes]:
     deadline = started + spec.limits.seconds if spec.limits.seconds else None
     gathered = (bytearray(), bytearray())
     with selectors.DefaultSelector() as selector:
         for stream, buffer in zip((process.stdout, process.stderr), gathered, strict=True):
             if stream is not None:
                 selector.register(stream, selectors.EVENT_READ, buffer)
-        stop = _drain(selector, spec.limits.output, deadline)
+        take = _Tail(spec.limits.output, listener) if spec.streams is Streams.LINES else _bounded_take(spec.limits.output)
+        stop = _drain(selector, take, deadline)
     if stop is Stop.EXITED:
         try:
             process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
@@ -234,8 +281,39 @@ def _collect(process: subprocess.Popen[bytes], spec: SandboxSpec, started: float
     return stop, bytes(gathered[0]), bytes(gathered[1])
 
 
-def _drain(selector: selectors.DefaultSelector, limit: int, deadline: float | None) -> Stop:
-    """Read the streams until both end, one holds more than `limit` bytes (the rest is dropped), or time is over."""
+Take = Callable[[bytearray, bytes], bool]
+"""Adds a piece of output to what was gathered; False = it is too much."""
+
+
+class _Tail:
+    """Keeps the last bytes and passes all on."""
+
+    def __init__(self, limit: int, listener: Listener | None) -> None:
+        self._limit = limit
+        self._listener = listener
+
+    def __call__(self, gathered: bytearray, piece: bytes) -> bool:
+        gathered.extend(piece)
+        if self._limit and len(gathered) > 2 * self._limit:
+            del gathered[: -self._limit]
+        if self._listener is not None and piece:
+            self._listener(piece)
+        return True
+
+
+def _bounded_take(limit: int) -> Take:
+    def take(gathered: bytearray, piece: bytes) -> bool:
+        gathered.extend(piece)
+        if limit and len(gathered) > limit:
+            del gathered[limit:]
+            return False
+        return True
+
+    return take
+
+
+def _drain(selector: selectors.DefaultSelector, take: Take, deadline: float | None) -> Stop:
+    """Read the streams until they end, `take` refuses a piece (the rest is dropped), or time is over."""
     while selector.get_map():
         remaining = None if deadline is None else deadline - time.monotonic()
         if remaining is not None and remaining <= 0:
@@ -244,9 +322,7 @@ def _drain(selector: selectors.DefaultSelector, limit: int, deadline: float | No
             chunk = os.read(key.fd, 65536)
             if not chunk:
                 selector.unregister(key.fileobj)
-            key.data.extend(chunk)
-            if limit and len(key.data) > limit:
-                del key.data[limit:]
+            if not take(key.data, chunk):
                 return Stop.OUTPUT_LIMIT
     return Stop.EXITED
 

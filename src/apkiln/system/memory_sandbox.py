@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from apkiln.core.errors import EnvironmentFault, UnavailableError
 from apkiln.core.origin import Origin
-from apkiln.system.sandbox import SandboxResult, SandboxSpec, Stop, Streams, check_spec
+from apkiln.system.sandbox import Listener, SandboxResult, SandboxSpec, Stop, Streams, check_spec
 
 
 class Behaviour(NamedTuple):
@@ -28,7 +28,7 @@ class MemorySandbox:
         self._roots = roots
         self.runs: list[SandboxSpec] = []
 
-    def run(self, spec: SandboxSpec) -> SandboxResult:
+    def run(self, spec: SandboxSpec, listener: Listener | None = None) -> SandboxResult:
         """See `Sandbox.run`."""
         check_spec(spec)
         if self._roots is not None and spec.root not in self._roots:
@@ -38,11 +38,18 @@ class MemorySandbox:
             message = f"`{spec.command[0]}` could not be started inside the root"
             raise UnavailableError(message, reason="command-not-found", origin=Origin(spec.root))
         self.runs.append(spec)
-        return self._bounded(spec, program(spec))
+        behaviour = program(spec)
+        if spec.streams is Streams.LINES:
+            said = behaviour.stdout + behaviour.stderr
+            if listener is not None:
+                listener(said)
+            kept = said[-spec.limits.output :] if spec.limits.output else said
+            behaviour = behaviour._replace(stdout=kept, stderr=b"")
+        return self._bounded(spec, behaviour)
 
     def _bounded(self, spec: SandboxSpec, behaviour: Behaviour) -> SandboxResult:
         limits = spec.limits
-        captured = spec.streams is Streams.CAPTURE
+        captured = spec.streams in (Streams.CAPTURE, Streams.LINES)
         outputs = (behaviour.stdout, behaviour.stderr) if captured else (b"", b"")
         if limits.output and any(len(output) > limits.output for output in outputs):
             kept = tuple(output[: limits.output] for output in outputs)

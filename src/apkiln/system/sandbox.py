@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -26,6 +27,18 @@ class Streams(Enum):
     """The caller's own streams, in a session of their own."""
     TERMINAL = "terminal"
     """The caller's own streams and its controlling terminal."""
+    LINES = "lines"
+    """Standard input is empty; both outputs come, in the order they were written, to the listener as they are, and the last
+    `SandboxLimits.output` bytes of them as `stdout` of the result."""
+
+
+class Ids(Enum):
+    """Which ids exist inside."""
+
+    CALLER = "caller"
+    """As root and for user 0 the machine's own, outside of any user namespace; otherwise one."""
+    MANY = "many"
+    """65,536 in a user namespace, for root as for others; one where the machine gives an ordinary user no more."""
 
 
 class Bind(NamedTuple):
@@ -50,6 +63,13 @@ class SandboxLimits:
     """Open descriptors of each process."""
     scratch: int = 2 * GIB
     """Bytes that a PRIVATE root, and `/tmp`, may each hold."""
+    tree_memory: int = 0
+    """Bytes that all processes hold together.  This and the next two need control groups; without, they are not enforced and
+    the result says so."""
+    tree_processes: int = 0
+    """Processes and threads at one time."""
+    cpus: float = 0.0
+    """Processors' worth of time."""
 
 
 DEFAULT_LIMITS = SandboxLimits()
@@ -74,6 +94,15 @@ class SandboxSpec:
     binds: tuple[Bind, ...] = ()
     streams: Streams = Streams.CAPTURE
     limits: SandboxLimits = DEFAULT_LIMITS
+    layers: tuple[str, ...] = ()
+    """Directories that show through where `root` has nothing, the uppermost first; needs overlay mounts."""
+    kept: str = ""
+    """A directory in which a PRIVATE root keeps what is written, for the next run with the same one; empty = forgotten."""
+    ids: Ids = Ids.CALLER
+    capabilities: tuple[str, ...] | None = None
+    """What root may do inside; None = what installing files takes."""
+    filtered: bool = False
+    """True: system calls that reach out of a build are refused (`system_call_filter`)."""
 
 
 class Stop(Enum):
@@ -82,6 +111,12 @@ class Stop(Enum):
     EXITED = "exited"
     TIMED_OUT = "timed-out"
     OUTPUT_LIMIT = "output-limit"
+    OUT_OF_MEMORY = "out-of-memory"
+    """The kernel killed a process because of `SandboxLimits.tree_memory`, and the command failed."""
+
+
+Listener = Callable[[bytes], None]
+"""Hears each piece of output as it comes; pieces end anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +129,17 @@ class SandboxResult:
     stdout: bytes = b""
     stderr: bytes = b""
     wall_seconds: float = 0.0
+    peak_memory: int = 0
+    """Largest number of bytes that all processes held together; 0 = not measured."""
+    unbounded: tuple[str, ...] = ()
+    """Bounds that this machine could not set: `memory`, `pids`, `cpu`."""
 
 
 class Sandbox(Protocol):
     """Runs commands without network, without the host's files and without a container engine."""
 
-    def run(self, spec: SandboxSpec) -> SandboxResult:
-        """Run to the end.
+    def run(self, spec: SandboxSpec, listener: Listener | None = None) -> SandboxResult:
+        """Run to the end.  `listener` hears the output of LINES.
 
         Raises EnvironmentFault: `sandbox-missing` (no bubblewrap), `sandbox-refused` (the machine does not allow the
         namespaces or mounts), `root-missing`; UnavailableError `command-not-found` (no such program inside the root).
@@ -113,3 +152,4 @@ def check_spec(spec: SandboxSpec) -> None:
     assert spec.root.startswith("/") and spec.working_directory.startswith("/"), "sandbox paths are absolute"
     texts = (*spec.command, *(text for pair in spec.environment for text in pair), spec.hostname)
     assert not any("\0" in text for text in texts), "a NUL byte cannot be passed to a program"
+    assert not spec.kept or spec.access is RootAccess.PRIVATE, "only what may be written can be kept"

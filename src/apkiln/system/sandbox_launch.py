@@ -3,7 +3,9 @@ nothing of the product, because it must start in milliseconds and runs between `
 
 Argument members: `bubblewrap` (argv), `status` (descriptor), `root`, `scratch` (empty host directory), `overlay` (bool),
 `scratch_size` (bytes), `mount_points` (names of directories to make in an overlay root), `user_namespace` (bool), `user`,
-`group` (ids to take before bubblewrap starts, or null), `limits` ([[resource number, value]…]).  The prepared root
+`group` (ids to take before bubblewrap starts, or null), `limits` ([[resource number, value]…]), `layers` (directories below
+`root`, uppermost first), `kept` (directory for what is written, or ""), `mapping` ({"uid_map": [[inside, outside, count]…],
+"gid_map": …, "programs": [newuidmap, newgidmap] or []}, or null for one id), `join` (files that take `0`).  The prepared root
 appears at `scratch`/root.  Failure: one line on standard error that starts with `sandbox: `, exit 125, and
 `{"launch-error": TEXT}` on the descriptor `status`.
 """
@@ -14,6 +16,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 from typing import Any
 
@@ -30,7 +33,12 @@ class Refused(Exception):
 def main(argument: str) -> None:
     """Prepare and replace this process; returns only by raising Refused or OSError."""
     plan: dict[str, Any] = json.loads(argument)
-    _unshare(bool(plan["user_namespace"]))
+    for path in plan["join"]:
+        _write(path, "0")
+    if plan["mapping"]:
+        _unshare_with(plan["mapping"])
+    else:
+        _unshare(bool(plan["user_namespace"]))
     _mount("none", "/", "", MS_REC_PRIVATE, "")
     _prepare_root(plan)
     _lower_limits(plan["limits"])
@@ -41,22 +49,80 @@ def main(argument: str) -> None:
 def _prepare_root(plan: dict[str, Any]) -> None:
     scratch = plan["scratch"]
     _mount("tmpfs", scratch, "tmpfs", 0, f"mode=0755,size={plan['scratch_size'] or '50%'}")
-    for name in ("root", "upper", "work"):
-        os.mkdir(f"{scratch}/{name}", 0o755)
+    os.mkdir(f"{scratch}/root", 0o755)
     if not plan["overlay"]:
         _mount(plan["root"], f"{scratch}/root", "", MS_BIND_REC, "")
         return
-    # The upper directory becomes the root's own directory: a root directory only its owner may enter must stay so.
-    os.chmod(f"{scratch}/upper", os.stat(plan["root"]).st_mode & 0o7777)
-    os.symlink(plan["root"], f"{scratch}/lower")
+    above = _upper(plan)
+    # Through symlinks of short names without `:` and `,`: no character of a path can end an option, and all fit into a page.
+    lower = [plan["root"], *plan["layers"]]
+    for number, directory in enumerate(lower):
+        os.symlink(directory, f"{scratch}/{number}")
+    os.chdir(scratch)
     extended = "userxattr," if plan["user_namespace"] else ""
-    # Through a symlink without `:` and `,`, so that no character of the root's path can end the option.
-    options = f"{extended}lowerdir={scratch}/lower,upperdir={scratch}/upper,workdir={scratch}/work"
+    options = f"{extended}lowerdir={':'.join(map(str, range(len(lower))))},upperdir={above}/upper,workdir={above}/work"
     _mount("overlay", f"{scratch}/root", "overlay", 0, options)
+    os.chdir("/")
     for name in plan["mount_points"]:
         # Here, because a command that is not root could not make them; direct children only, so no link is followed.
         if not os.path.lexists(f"{scratch}/root/{name}"):
             os.mkdir(f"{scratch}/root/{name}", 0o755)
+
+
+def _upper(plan: dict[str, Any]) -> str:
+    """Relative name of the directory that holds what is written, with `upper` and `work` in it."""
+    if plan["kept"]:
+        os.symlink(plan["kept"], f"{plan['scratch']}/kept")
+    else:
+        os.mkdir(f"{plan['scratch']}/kept", 0o755)
+    upper, work = (f"{plan['scratch']}/kept/{name}" for name in ("upper", "work"))
+    if not os.path.isdir(upper):
+        os.mkdir(upper, 0o755)
+        os.mkdir(work, 0o755)
+        # It becomes the root's own directory: a root directory only its owner may enter must stay so.
+        os.chmod(upper, os.stat(plan["root"]).st_mode & 0o7777)
+    return "kept"
+
+
+def _unshare_with(mapping: dict[str, Any]) -> None:
+    """New namespaces in which many ids exist.  A child in the old ones writes the mapping: inside nobody may any more."""
+    ready, begin = os.pipe()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.close(begin)
+        os.read(ready, 1)
+        os._exit(_map_ids(parent, mapping))
+    os.close(ready)
+    if _libc().unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0:
+        number = ctypes.get_errno()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise Refused(f"unshare: {os.strerror(number)}")
+    os.close(begin)
+    _pid, status = os.waitpid(child, 0)
+    if status != 0:
+        raise Refused("map ids: refused")
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def _map_ids(process: int, mapping: dict[str, Any]) -> int:
+    """0 when both mappings are in force."""
+    for name, program in zip(("uid_map", "gid_map"), mapping["programs"] or ("", ""), strict=True):
+        words = [str(number) for row in mapping[name] for number in row]
+        if program:
+            status = os.spawnv(os.P_WAIT, program, [program, str(process), *words])
+            if status != 0:
+                return 1
+        else:
+            lines = [" ".join(map(str, row)) for row in mapping[name]]
+            try:
+                _write(f"/proc/{process}/{name}", "\n".join(lines))
+            except OSError:
+                return 1
+    return 0
 
 
 def _unshare(user_namespace: bool) -> None:
@@ -65,8 +131,7 @@ def _unshare(user_namespace: bool) -> None:
         raise Refused(f"unshare: {os.strerror(ctypes.get_errno())}")
     if user_namespace:
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-            with open(f"/proc/self/{name}", "w") as stream:
-                stream.write(text)
+            _write(f"/proc/self/{name}", text)
 
 
 def _lower_limits(limits: list[list[int]]) -> None:
@@ -87,6 +152,11 @@ def _mount(source: str, target: str, kind: str, flags: int, options: str) -> Non
     arguments = (os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), os.fsencode(options))
     if _libc().mount(*arguments) != 0:
         raise Refused(f"mount {kind or 'bind'}: {os.strerror(ctypes.get_errno())}")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as stream:
+        stream.write(text)
 
 
 def _libc() -> ctypes.CDLL:
