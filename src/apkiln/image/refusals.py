@@ -1,4 +1,5 @@
-"""What a definition's user needs to see of a request that cannot be satisfied: the line, similar names, where was looked."""
+"""What a definition's user needs to see of a request that cannot be satisfied (the line, similar names, where was looked) and
+of a repository that nobody trusts (the key, where to name it)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from apkiln.acquire.indexes import LoadedIndex
 from apkiln.core.arch import Arch
-from apkiln.core.errors import UnsatisfiableError
+from apkiln.core.errors import FaultGroup, UnsatisfiableError, VerificationError
 from apkiln.core.secret import redact_url
 from apkiln.image.configuration.model import ImageConfiguration, PackageRequest
 
@@ -32,6 +33,22 @@ def located_refusals(configuration: ImageConfiguration, indexes: Indexes) -> Ite
     except UnsatisfiableError as error:
         if error.reason == "unsatisfiable" and hasattr(error, "explanation"):
             _complete(error, configuration, indexes)  # type: ignore[arg-type]
+        raise
+
+
+@contextmanager
+def located_distrust() -> Iterator[None]:
+    """Complete the `signature-unknown-key` faults that pass through: trust follows keys that the definition names, never the
+    host a repository is fetched from, so the way out is always the same.  Costs nothing unless something is refused."""
+    try:
+        yield
+    except (FaultGroup, VerificationError) as error:
+        for fault in error.faults if isinstance(error, FaultGroup) else (error,):
+            if fault.reason == "signature-unknown-key":
+                fault.details = (*fault.details, fault.hint)
+                fault.hint = (
+                    "get the file of that key from whom you trust and name it in `contents.keyring`; no host has built-in keys"
+                )
         raise
 
 

@@ -20,7 +20,7 @@ from apkiln.formats.apk.keys import Keyring
 from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.mixing import Linked, check_libc
 from apkiln.image.plan import ArchitecturePlan, ImagePlan, install_order, plan_architecture
-from apkiln.image.refusals import located_refusals
+from apkiln.image.refusals import located_distrust, located_refusals
 from apkiln.image.remembered_solutions import remembered
 from apkiln.image.unify import Problem, Unified, unify
 from apkiln.solver.request import Request, SolverRepository
@@ -141,10 +141,11 @@ def load_sources(configuration: ImageConfiguration, options: ResolveOptions, acc
     contents = configuration.contents
     repositories = parse_repositories(entry.text for entry in (*contents.repositories, *contents.build_repositories))
     keyring = load_keyring((KeySource(entry.location, entry.sha256) for entry in contents.keyring), access)
-    indexes = [
-        (arch, load_indexes(repositories, arch.apk, keyring, access, ignore_signatures=options.ignore_signatures))
-        for arch in configuration.architectures(options.host)
-    ]
+    with located_distrust():
+        indexes = [
+            (arch, load_indexes(repositories, arch.apk, keyring, access, ignore_signatures=options.ignore_signatures))
+            for arch in configuration.architectures(options.host)
+        ]
     return Sources(repositories, keyring, tuple(indexes))
 
 

@@ -11,11 +11,12 @@ from apkiln.acquire.repositories import Repository
 from apkiln.acquire.verified_indexes import table_of
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
+from apkiln.core.errors import FaultGroup, VerificationError
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.dependency import parse_dependencies
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.image.configuration.model import Contents, ImageConfiguration, PackageRequest
-from apkiln.image.refusals import located_refusals
+from apkiln.image.refusals import located_distrust, located_refusals
 from apkiln.solver.explanation import Unsatisfiable
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solving import solve
@@ -57,3 +58,13 @@ def test_no_name_is_offered_where_none_is_similar() -> None:
 
 def test_a_constraint_that_nothing_meets_has_its_line() -> None:
     assert refused("zlib>5").origin.line == 4
+
+
+def test_an_unknown_key_is_named_with_the_way_out() -> None:
+    other = VerificationError("other", reason="signature-bad", hint="as it was")
+    unknown = VerificationError("made by `k.rsa.pub`", reason="signature-unknown-key", hint="trusted keys: none")
+    with pytest.raises(FaultGroup) as caught, located_distrust():
+        raise FaultGroup([other, unknown])
+    assert [fault.hint for fault in caught.value.faults] == ["as it was", unknown.hint]
+    assert "contents.keyring" in unknown.hint
+    assert unknown.details == ("trusted keys: none",)
