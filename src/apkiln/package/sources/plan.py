@@ -55,6 +55,8 @@ class GitSource(NamedTuple):
     depth: int = 1
     """Commits of history, or `FULL_HISTORY`."""
     submodules: bool = False
+    shallow_submodules: bool = False
+    """Submodules without their history."""
     picks: tuple[CherryPick, ...] = ()
     sparse_paths: tuple[str, ...] = ()
     destination: str = "."

@@ -167,6 +167,7 @@ def _checkout(inputs: _Inputs, path: str, package: str) -> GitSource | None:
         tip=tip,
         depth=_depth(inputs, branch, commit, tip),
         submodules=inputs.truth("recurse-submodules"),
+        shallow_submodules=inputs.truth("shallow-submodules"),
         picks=() if picks is None else parse_cherry_picks(picks.text, picks.origin, inputs.faults),
         sparse_paths=tuple(inputs.text("sparse-paths").split()),
         destination=inputs.text("destination", "."),

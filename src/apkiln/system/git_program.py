@@ -1,0 +1,381 @@
+"""Repositories through the git program, with a bare mirror of each kept between runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+from apkiln.core.errors import ApkilnError, EnvironmentFault, UnavailableError, VerificationError
+from apkiln.core.limits import MIB
+from apkiln.core.origin import Origin
+from apkiln.core.secret import redact_url
+from apkiln.system.clock import Clock
+from apkiln.system.files import Files
+from apkiln.system.git import (
+    DEPTH,
+    PICKS,
+    SHALLOW,
+    SOURCE,
+    Exported,
+    GitWant,
+    RemoteReference,
+    Submodule,
+    missing_reference,
+    moved,
+)
+from apkiln.system.process import Command, Completed, Runner
+
+TRIES = 3
+FIRST_WAIT = 2.0
+TIMEOUT = 1800.0
+_PASSED_ON = (
+    "HOME", "PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy", "all_proxy", "GIT_SSH_COMMAND",
+)  # fmt: skip
+_HEAD = "refs/apkiln/head"
+_NEVER_AGAIN = ("not found", "does not exist", "Authentication failed", "could not read Username", "Permission denied")
+
+
+class ProgramGit:
+    """See `GitRepositories`.  Mirrors lie below `directory`, one with whole and one with cut history for each location."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        files: Files,
+        directory: PurePath,
+        environment: Mapping[str, str],
+        clock: Clock,
+        *,
+        offline: bool = False,
+    ) -> None:
+        self._runner = runner
+        self._files = files
+        self._directory = directory
+        self._clock = clock
+        self._offline = offline
+        passed = {name: environment[name] for name in _PASSED_ON if name in environment}
+        fixed = {
+            "LC_ALL": "C",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
+            "GIT_NO_LAZY_FETCH": "1",
+        }
+        self._environment = tuple(sorted({"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **passed, **fixed}.items()))
+
+    def references(self, location: str, patterns: Sequence[str] = ()) -> tuple[RemoteReference, ...]:
+        wider = [one for pattern in patterns for one in (pattern, f"{pattern}^{{}}")]
+        done = self._remote(location, ("ls-remote", "--", location, *wider), None)
+        found: dict[str, str] = {}
+        for line in done.stdout.decode("utf-8", "replace").splitlines():
+            value, _, name = line.partition("\t")
+            found[name] = value
+        names = sorted(name for name in found if not name.endswith("^{}"))
+        return tuple(RemoteReference(name, found[name], found.get(f"{name}^{{}}", found[name])) for name in names)
+
+    def export(self, wants: Sequence[GitWant], target: PurePath, *, add_to: PurePath | None = None) -> Exported:
+        mirror = self._mirror(wants)
+        with self._files.lock(mirror.with_suffix(".lock")):
+            commits = [self._obtained(mirror, want) for want in wants]
+            assert len(set(commits)) == 1, "wants of one bundle are of one commit"
+            made = self._directory / f"{target.name}.bundle"
+            self._files.remove(made)
+            with self._files.produced(made) as content:
+                self._bundle(mirror, wants, commits[0], content, add_to)
+            self._publish(made, target)
+            return Exported(commits[0], self._submodules(mirror, commits[0]))
+
+    def _publish(self, made: PurePath, target: PurePath) -> None:
+        """Put a bundle under its name, in the place of an older one."""
+        with self._files.open(made) as stream, self._files.create(target, replace=True) as out:
+            while chunk := stream.read(MIB):
+                out.write(chunk)
+        self._files.remove(made)
+
+    def _mirror(self, wants: Sequence[GitWant]) -> PurePath:
+        """The mirror that has, or will have, enough history; made when there is none."""
+        key = hashlib.sha256(wants[0].location.encode()).hexdigest()[:32]
+        whole, cut = self._directory / f"{key}.git", self._directory / f"{key}-shallow.git"
+        self._files.make_directory(self._directory)
+        needs_all = any(want.depth == 0 for want in wants)
+        mirror = whole if needs_all or self._files.status(whole / "HEAD") is not None else cut
+        if self._files.status(mirror / "HEAD") is None:
+            self._git(None, "init", "--quiet", "--bare", "--template=", "--", str(mirror))
+            self._git(mirror, "config", "uploadpack.allowAnySHA1InWant", "true")
+        return mirror
+
+    def _obtained(self, mirror: PurePath, want: GitWant) -> str:
+        """The commit, which is in the mirror now, as are those to apply."""
+        commit = self._known(mirror, want) or self._checked(mirror, want, self._fetched(mirror, want))
+        for branch, pick in want.picks:
+            self._obtain_pick(mirror, want, branch, pick)
+        return commit
+
+    def _known(self, mirror: PurePath, want: GitWant) -> str:
+        """The commit, when nothing has to be asked; else empty."""
+        if not want.commit or not self._has(mirror, want.commit) or self._history(mirror, want) is False:
+            return ""
+        if want.tag:
+            found = self._resolved(mirror, f"refs/tags/{want.tag}^{{commit}}")
+            return found if want.commit in (found, self._resolved(mirror, f"refs/tags/{want.tag}")) else ""
+        if want.branch and not want.tip and want.depth == 0:
+            return want.commit if self._is_ancestor(mirror, want.commit, f"refs/heads/{want.branch}") else ""
+        return want.commit if want.exact else ""
+
+    def _history(self, mirror: PurePath, want: GitWant) -> bool:
+        """Whether a mirror with cut history has as much of it as is wanted."""
+        if "-shallow" not in mirror.name:
+            return True
+        kept = int(self._config(mirror, f"apkiln.c{want.commit}.depth") or "0")
+        return 0 < want.depth <= kept
+
+    def _config(self, mirror: PurePath, name: str) -> str:
+        return self._run(mirror, ("config", "--get", name)).stdout.decode().strip()
+
+    def _fetched(self, mirror: PurePath, want: GitWant) -> str:
+        """The ref that was fetched."""
+        depth = () if "-shallow" not in mirror.name else (f"--depth={want.depth}",)
+        if want.tag:
+            name = f"refs/tags/{want.tag}"
+            specs = [f"+{name}:{name}"]
+        elif want.branch:
+            name = f"refs/heads/{want.branch}"
+            specs = [f"+{name}:{name}"]
+        elif want.exact:
+            return self._fetched_exactly(mirror, want, depth)
+        else:
+            name, specs = _HEAD, [f"+HEAD:{_HEAD}"]
+        try:
+            # Without a depth, tags of the history come along, for those who describe a commit by them.
+            self._fetch(mirror, want.location, (*depth, "--no-tags") if depth else (), specs)
+        except UnavailableError as error:
+            if any("find remote ref" in line for line in error.details):
+                kind = f"tag `{want.tag}`" if want.tag else f"branch `{want.branch}`" if want.branch else "HEAD"
+                raise missing_reference(want, kind) from error
+            raise
+        return name
+
+    def _fetched_exactly(self, mirror: PurePath, want: GitWant, depth: tuple[str, ...]) -> str:
+        name = f"refs/apkiln/commits/{want.commit}"
+        try:
+            self._fetch(mirror, want.location, (*depth, "--no-tags"), [f"+{want.commit}:{name}"])
+        except UnavailableError:
+            # The server hands out only what has a name.
+            self._fetch(mirror, want.location, ("--tags",), ["+refs/heads/*:refs/heads/*"])
+            if not self._has(mirror, want.commit):
+                raise self._not_found(want, "it is on no branch and has no tag") from None
+            self._git(mirror, "update-ref", name, want.commit)
+        return name
+
+    def _checked(self, mirror: PurePath, want: GitWant, name: str) -> str:
+        """Spec package.md §6.1, rules 6 and 7."""
+        found, value = self._resolved(mirror, f"{name}^{{commit}}"), self._resolved(mirror, name)
+        if not found:
+            raise missing_reference(want, f"commit behind `{name}`")
+        if not want.commit or want.commit == found:
+            return self._remembered(mirror, want, found)
+        if want.tag:
+            if want.commit == value:
+                return self._remembered(mirror, want, found)
+            raise moved(want, found)
+        if want.tip:
+            message = f"the newest commit of `{want.branch}` is {found}, expected {want.commit}"
+            raise VerificationError(message, reason="not-branch-tip", origin=Origin(source=want.shown))
+        if want.depth:
+            raise self._not_found(want, f"the ref is at {found}", "give `depth: -1` to look further back")
+        if not self._has(mirror, want.commit) or not self._is_ancestor(mirror, want.commit, found):
+            message = f"{want.commit} is not in the history of `{want.branch or 'HEAD'}` ({found})"
+            raise VerificationError(message, reason="commit-diverged", origin=Origin(source=want.shown))
+        return want.commit
+
+    def _remembered(self, mirror: PurePath, want: GitWant, commit: str) -> str:
+        """Note how much history of the commit the mirror has."""
+        if "-shallow" in mirror.name:
+            for name in {commit, want.commit} - {""}:
+                self._git(mirror, "config", f"apkiln.c{name}.depth", str(want.depth))
+        return commit
+
+    def _not_found(self, want: GitWant, why: str, hint: str = "") -> VerificationError:
+        message = f"commit {want.commit} of `{want.shown}` is not there: {why}"
+        return VerificationError(message, reason="commit-not-found", origin=Origin(source=want.shown), hint=hint)
+
+    def _obtain_pick(self, mirror: PurePath, want: GitWant, branch: str, pick: str) -> None:
+        """Bring a commit to apply, with its parent, into the mirror."""
+        if self._has(mirror, f"{pick}^"):
+            return
+        if len(pick) in (40, 64):
+            depth = ("--depth=2",) if "-shallow" in mirror.name else ()
+            try:
+                self._fetch(mirror, want.location, (*depth, "--no-tags"), [f"+{pick}:{PICKS}{pick}"])
+                return
+            except UnavailableError:
+                pass  # the server hands out only what has a name
+        for name in (f"refs/heads/{branch}", f"refs/{branch}") if branch else ("HEAD",):
+            try:
+                self._fetch(mirror, want.location, ("--no-tags",), [f"+{name}:refs/apkiln/branches/{name}"])
+            except UnavailableError:
+                continue
+            if self._has(mirror, f"{pick}^"):
+                return
+        place = f"branch `{branch}`" if branch else "the history of the checkout"
+        message = f"commit {pick}, to be applied, is not in {place} of `{want.shown}`"
+        hint = "" if branch else "name its branch: `branch/commit: comment`"
+        raise UnavailableError(message, reason="cherry-pick-missing", origin=Origin(source=want.shown), hint=hint)
+
+    def _bundle(
+        self, mirror: PurePath, wants: Sequence[GitWant], commit: str, content: PurePath, add_to: PurePath | None
+    ) -> None:
+        bare = content.with_name("bare.git")
+        self._git(None, "init", "--quiet", "--bare", "--template=", "--", str(bare))
+        if add_to is not None:
+            self._take_over(bare, add_to)
+        source = f"file://{mirror}"
+        deepest = 0 if any(want.depth == 0 for want in wants) else max(want.depth for want in wants)
+        deepest = self._depth_with(bare, deepest)
+        depth = (f"--depth={deepest}",) if deepest else ("--unshallow",) if self._is_shallow(bare) else ()
+        tags = [f"refs/tags/{want.tag}" for want in wants if want.tag]
+        if not deepest:
+            tags += self._lines(mirror, "for-each-ref", "--format=%(refname)", "--merged", commit, "refs/tags")
+        specs = [f"+{commit}:{_HEAD}", *(f"+{name}:{name}" for name in dict.fromkeys(tags))]
+        self._local_fetch(bare, source, depth, specs)
+        for want in wants:
+            if not want.tag:
+                self._git(bare, "update-ref", f"refs/heads/{want.branch}" if want.branch else SOURCE, commit)
+            for pick in (self._resolved(mirror, pick) for _, pick in want.picks):
+                cut = ("--depth=2",) if deepest else ()
+                self._local_fetch(bare, source, cut, [f"+{pick}:{PICKS}{pick}"])
+        self._git(bare, "update-ref", "-d", _HEAD)
+        self._describe(bare, commit, deepest)
+        self._git(bare, "bundle", "create", "--quiet", str(content), "--all")
+
+    def _take_over(self, bare: PurePath, bundle: PurePath) -> None:
+        """Everything an older bundle has; one that is damaged counts for nothing."""
+        heads = self._run(bare, ("bundle", "list-heads", str(bundle)))
+        names = [line.partition(" ")[2] for line in heads.stdout.decode("utf-8", "replace").splitlines()]
+        self._write_shallow(bare, [name.removeprefix(SHALLOW) for name in names if name.startswith(SHALLOW)])
+        if self._run(bare, ("fetch", "--quiet", str(bundle), "+refs/*:refs/*")).exit_code:
+            self._write_shallow(bare, [])
+
+    def _write_shallow(self, bare: PurePath, commits: Sequence[str]) -> None:
+        self._files.remove(bare / "shallow")
+        if commits:
+            with self._files.create(bare / "shallow") as stream:
+                stream.write("".join(f"{one}\n" for one in commits).encode())
+
+    def _depth_with(self, bare: PurePath, deepest: int) -> int:
+        """The depth that also keeps what an older bundle has; its marks are removed."""
+        for name in self._lines(bare, "for-each-ref", "--format=%(refname)", "refs/apkiln/depth", "refs/apkiln/shallow"):
+            if name.startswith(DEPTH):
+                old = int(name.removeprefix(DEPTH))
+                deepest = 0 if old == 0 else max(deepest, old) if deepest else 0
+            self._git(bare, "update-ref", "-d", name)
+        return deepest
+
+    def _describe(self, bare: PurePath, commit: str, deepest: int) -> None:
+        """The refs that tell a receiver where history is cut, and how deep it is."""
+        self._git(bare, "update-ref", f"{DEPTH}{deepest}", commit)
+        if self._is_shallow(bare):
+            for one in self._files.read(bare / "shallow", MIB).decode().split():
+                self._git(bare, "update-ref", SHALLOW + one, one)
+
+    def _is_shallow(self, bare: PurePath) -> bool:
+        status = self._files.status(bare / "shallow")
+        return status is not None and status.size > 0
+
+    def _submodules(self, mirror: PurePath, commit: str) -> tuple[Submodule, ...]:
+        listed = self._run(mirror, ("config", "--blob", f"{commit}:.gitmodules", "--null", "--list"))
+        if listed.exit_code:
+            return ()
+        values: dict[str, str] = {}
+        for item in listed.stdout.decode("utf-8", "replace").split("\0"):
+            key, _, value = item.partition("\n")
+            values[key] = value
+        urls = {
+            value: values.get(key.removesuffix(".path") + ".url", "")
+            for key, value in values.items()
+            if key.startswith("submodule.") and key.endswith(".path")
+        }
+        found = []
+        for item in self._git(mirror, "ls-tree", "-r", "-z", commit).stdout.decode("utf-8", "replace").split("\0"):
+            about, _, path = item.partition("\t")
+            mode, _, rest = about.partition(" ")
+            if mode == "160000" and urls.get(path):
+                found.append(Submodule(path, urls[path], rest.rpartition(" ")[2]))
+        return tuple(sorted(found))
+
+    def _has(self, mirror: PurePath, commit: str) -> bool:
+        return bool(self._resolved(mirror, f"{commit}^{{commit}}"))
+
+    def _resolved(self, mirror: PurePath, name: str) -> str:
+        done = self._run(mirror, ("rev-parse", "--verify", "--quiet", "--end-of-options", name))
+        return done.stdout.decode().strip() if done.exit_code == 0 else ""
+
+    def _is_ancestor(self, mirror: PurePath, commit: str, of: str) -> bool:
+        return self._run(mirror, ("merge-base", "--is-ancestor", commit, of)).exit_code == 0
+
+    def _lines(self, mirror: PurePath, *arguments: str) -> list[str]:
+        return self._git(mirror, *arguments).stdout.decode("utf-8", "surrogateescape").split()
+
+    def _fetch(self, mirror: PurePath, location: str, options: Sequence[str], specs: Sequence[str]) -> None:
+        words = ("fetch", "--quiet", "--no-write-fetch-head", "--update-shallow", *options, "--end-of-options", location, *specs)
+        self._remote(location, words, mirror)
+
+    def _local_fetch(self, bare: PurePath, source: str, options: Sequence[str], specs: Sequence[str]) -> None:
+        words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "--stdin", source)
+        done = self._run(bare, words, "".join(f"{spec}\n" for spec in specs).encode())
+        if done.exit_code:
+            raise _failed(source, done)
+
+    def _remote(self, location: str, words: Sequence[str], mirror: PurePath | None) -> Completed:
+        """Run what talks to a server: again after a failure that may pass."""
+        if self._offline and "://" in location and not location.startswith("file://"):
+            shown = redact_url(location)
+            message = f"`{shown}` is not in the cache and the network is off"
+            raise UnavailableError(message, reason="offline", origin=Origin(source=shown), hint="run once without `--offline`")
+        wait = FIRST_WAIT
+        for tries in range(TRIES):
+            done = self._run(mirror, words)
+            if done.exit_code == 0:
+                return done
+            fault = _failed(location, done)
+            if not fault.retriable or tries == TRIES - 1:
+                break
+            self._clock.sleep(wait)
+            wait *= 2
+        raise fault
+
+    def _git(self, repository: PurePath | None, *words: str) -> Completed:
+        done = self._run(repository, words)
+        if done.exit_code:
+            raise _failed(str(repository or ""), done)
+        return done
+
+    def _run(self, repository: PurePath | None, words: Sequence[str], stdin: bytes = b"") -> Completed:
+        place = ("--git-dir", str(repository)) if repository is not None else ()
+        settings = ("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*")
+        command = Command(
+            ("git", *place, *settings, *words), self._environment, stdin=stdin, output_limit=64 * MIB, timeout=TIMEOUT
+        )
+        try:
+            return self._runner.run(command)
+        except EnvironmentFault as fault:
+            if fault.reason == "missing-program":
+                fault.hint = "`git-checkout` steps need the git program"
+            raise
+
+
+def _failed(location: str, done: Completed) -> ApkilnError:
+    """What git said, without credentials."""
+    lines = [redact_in(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()][-10:]
+    shown = redact_url(location)
+    what = lines[-1].removeprefix("fatal: ") if lines else f"exit code {done.exit_code}"
+    local = "://" not in location or location.startswith("file:")
+    final = local or any(word in line for line in lines for word in (*_NEVER_AGAIN, "find remote ref"))
+    return UnavailableError(f"git: {what}", reason="git-failed", origin=Origin(source=shown), retriable=not final, details=lines)
+
+
+def redact_in(line: str) -> str:
+    """A line of git's with the user part of URLs taken out."""
+    return " ".join(redact_url(word) if "://" in word else word for word in line.split(" "))
