@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath, PurePosixPath
 
+from apkiln.acquire.generations import Pins
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.progress import Reporter, Silent
 from apkiln.core.value import value
@@ -30,6 +31,12 @@ class Access:
     reporter: Reporter = Silent()
     jobs: int = 2
     """Upper bound on threads."""
+    now: int = 0
+    """Unix seconds, for what expires; 0 = not known, nothing has expired."""
+    allow_expired: bool = False
+    """Take indexes of generations that have expired."""
+    pins: Pins | None = None
+    """The generations that this run began with."""
     directory: PurePath = HERE
     """What relative repository and key paths are relative to."""
 

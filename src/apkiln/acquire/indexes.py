@@ -1,7 +1,7 @@
 """Indexes: fetched once per run, verified before anything in them is believed, remembered with the verdict.
 
-Table in the store: `index-locations` (address → validators, digest and size of the last fetch); see also
-`acquire.verified_indexes`.  A warm run parses no index and loads no cryptographic library.
+Table in the store: `index-locations` (address → validators, digest and size of the last fetch that was believed); see also
+`acquire.verified_indexes` and `acquire.generations`.  A warm run parses no index and loads no cryptographic library.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from apkiln.acquire.access import Access
+from apkiln.acquire.generations import Seen, declared, mixed
 from apkiln.acquire.keyring import fingerprint
 from apkiln.acquire.repositories import Layout, Repository, Trust
 from apkiln.acquire.verified_indexes import IndexRemark, Judge, verified_index
@@ -26,7 +27,7 @@ from apkiln.formats.apk.index_table import IndexTable
 from apkiln.formats.apk.keys import Keyring
 from apkiln.system.parallel import map_in_threads
 from apkiln.system.store import damaged
-from apkiln.system.transfer import Validators
+from apkiln.system.transfer import Fetched, Validators
 
 _LOCATIONS = "index-locations"
 _ABSENT = {"not-found", "missing-file", "not-a-directory"}
@@ -49,6 +50,8 @@ class LoadedIndex:
     """The signature rests on SHA-1."""
     warnings: tuple[IndexRemark, ...] = ()
     """What the reader lived with."""
+    generation: int = 0
+    """The one it belongs to; 0 where the repository has none."""
 
 
 class _Place(NamedTuple):
@@ -74,6 +77,9 @@ class _Content(NamedTuple):
     data: bytes | None
 
 
+_NOTHING = _Content(Digest.sha256(bytes(32)), 0, None)
+
+
 def load_indexes(
     repositories: Sequence[Repository],
     arch: str,
@@ -86,7 +92,8 @@ def load_indexes(
 
     Remote indexes are revalidated (ETag, Last-Modified); offline the last one recorded is used.  The signature is checked
     against `keyring` unless the repository allows otherwise or `ignore_signatures`; nothing is parsed before that.
-    Raises VerificationError (those of `signature.signer_of`, `cache-entry-damaged`), FormatError (of the index formats,
+    Raises VerificationError (those of `signature.signer_of`, `cache-entry-damaged`, those of `generations.declared`,
+    `generation-mixed`), FormatError (of the index formats,
     `html-instead-of-index`), UnavailableError (`index-missing`, those of `Transfer.fetch`, `offline` listing every
     missing index).  Each error's origin is the address of the index.
     """
@@ -97,11 +104,18 @@ def load_indexes(
 
     def load(place: _Place) -> LoadedIndex:
         try:
-            content = _content(place, access)
+            content, generation = _content(place, keyring, ignore_signatures, access)
             data = content.data if content.data is not None else _stored_bytes(content.digest, access)
             verdict = verified_index(data, content.digest, judge, _trust(place.repository, ignore_signatures), access)
             return LoadedIndex(
-                place.repository, arch, content.digest, verdict.table, verdict.signed_by, verdict.weak, verdict.warnings
+                place.repository,
+                arch,
+                content.digest,
+                verdict.table,
+                verdict.signed_by,
+                verdict.weak,
+                verdict.warnings,
+                generation,
             )
         except ApkilnError as fault:
             fault.located(Origin(source=place.shown))
@@ -115,42 +129,89 @@ def _trust(repository: Repository, ignore_signatures: bool) -> Trust:
     return replace(repository.trust, allow_unsigned=True) if ignore_signatures else repository.trust
 
 
-def _content(place: _Place, access: Access) -> _Content:
+def _content(place: _Place, keyring: Keyring, ignore_signatures: bool, access: Access) -> tuple[_Content, int]:
+    """The index, and the generation it belongs to (0 = none)."""
+    candidate = _candidate(place, access)
+    if place.repository.layout is Layout.INDEX or _trust(place.repository, ignore_signatures).allow_unsigned:
+        seen = None  # nobody signs for it
+    else:
+        seen = declared(place.repository, place.arch, candidate.content.digest.hex, keyring, access)
+    if seen is None or seen.index_of(place.arch) == candidate.content.digest.hex:
+        if candidate.validators is not None:
+            _record(place, candidate.content, candidate.validators, access)
+        return candidate.content, seen.generation if seen is not None else 0
+    frozen = None if access.offline else _frozen(place, seen, access)
+    if frozen is None or frozen.digest.hex != seen.index_of(place.arch):
+        raise mixed(place.repository, place.arch, seen)
+    _record(place, frozen, Validators(), access)
+    return frozen, seen.generation
+
+
+class _Candidate(NamedTuple):
+    """An index that came, and is not believed yet."""
+
+    content: _Content
+    validators: Validators | None
+    """Of what is new, to be recorded once it is believed."""
+
+
+def _candidate(place: _Place, access: Access) -> _Candidate:
     location = place.repository.index_location(place.arch)
     if not place.repository.is_local:
-        return _remembered(place, access) if access.offline else _fetched(place, access)
+        return _Candidate(_remembered(place, access), None) if access.offline else _fetched(place, location, access)
     received = bytearray()
     try:
         access.transfer.fetch(access.locate(location), received.extend, limit=access.limits.index_decompressed)
     except UnavailableError as fault:
         raise _absent(place, fault, access) from fault
     data = bytes(received)
-    return _Content(_sha256(data), len(data), data)
+    return _Candidate(_Content(_sha256(data), len(data), data), None)
 
 
-def _fetched(place: _Place, access: Access) -> _Content:
+def _fetched(place: _Place, location: str, access: Access) -> _Candidate:
     """Revalidate what the store has, or fetch."""
-    location, store = place.repository.index_location(place.arch), access.store
-    row = _row(place)
     known, before = _location(place, access)
-    with store.writer() as writer:
-        beginning = bytearray()
+    try:
+        answer, content = _stored(location, known, access)
+    except UnavailableError as fault:
+        raise _absent(place, fault, access) from fault
+    if answer.unchanged and before is not None:
+        return _Candidate(before, None)
+    return _Candidate(content, answer.validators)
+
+
+def _frozen(place: _Place, seen: Seen, access: Access) -> _Content | None:
+    """The index of the generation by its number, for whom the pointer moved meanwhile; None where there is none."""
+    location = place.repository.frozen_index_location(place.arch, seen.generation)
+    try:
+        return _stored(access.locate(location), Validators(), access)[1]
+    except UnavailableError as fault:
+        if fault.retriable:
+            raise
+        return None
+
+
+def _stored(location: str, known: Validators, access: Access) -> tuple[Fetched, _Content]:
+    """Fetch into the store; the content means nothing when the answer is `unchanged`."""
+    beginning = bytearray()
+    with access.store.writer() as writer:
 
         def take(chunk: bytes) -> None:
             writer.write(chunk)
             if len(beginning) < 512:
                 beginning.extend(chunk[:512])
 
-        try:
-            answer = access.transfer.fetch(location, take, limit=access.limits.index_decompressed, known=known)
-        except UnavailableError as fault:
-            raise _absent(place, fault, access) from fault
-        if answer.unchanged and before is not None:
-            return before
+        answer = access.transfer.fetch(location, take, limit=access.limits.index_decompressed, known=known)
+        if answer.unchanged:
+            return answer, _NOTHING
         _refuse_page(answer.content_type, bytes(beginning))
-        digest = writer.commit()
-    store.put(_LOCATIONS, row, canonical_json.encode([*answer.validators, str(digest), answer.size]))
-    return _Content(digest, answer.size, None)
+        return answer, _Content(writer.commit(), answer.size, None)
+
+
+def _record(place: _Place, content: _Content, validators: Validators, access: Access) -> None:
+    if place.repository.is_local:
+        return
+    access.store.put(_LOCATIONS, _row(place), canonical_json.encode([*validators, str(content.digest), content.size]))
 
 
 def _remembered(place: _Place, access: Access) -> _Content:

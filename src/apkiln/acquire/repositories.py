@@ -73,6 +73,14 @@ class Repository:
         """The same address for people."""
         return redact_url(self.index_location(arch))
 
+    def generation_location(self, file: str) -> str:
+        """Where the documents of the repository's generation are; may hold credentials."""
+        return f"{self._base}/{file}"
+
+    def frozen_index_location(self, arch: str, generation: int) -> str:
+        """The index of one generation, where a repository keeps them; may hold credentials."""
+        return f"{self._base}@{generation}/{arch}/APKINDEX.tar.gz"
+
     def package_locations(self, record: IndexRecord, arch: str) -> tuple[str, ...]:
         """Where a package may be, best first: under the architecture the record itself names, as apk does, then under
         that of the index, as apko does; the two differ for `noarch` only (§5).  May hold credentials."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 def open_access(context: Context, limits: Limits | None = None) -> Access:
     """`acquire`'s bundle for the settings of a command.  Opens nothing on the network."""
     from apkiln.acquire.access import Access
+    from apkiln.acquire.generations import Pins
+    from apkiln.system.clock import SystemClock
     from apkiln.system.directory_store import DirectoryStore
     from apkiln.system.files import DiskFiles
     from apkiln.system.network import open_transfer
@@ -28,5 +30,8 @@ def open_access(context: Context, limits: Limits | None = None) -> Access:
         limits=limits or settings.limits,
         reporter=context.reporter,
         jobs=settings.jobs,
+        now=int(SystemClock().now()),
+        allow_expired=bool(settings.environment.get("APKILN_ALLOW_EXPIRED")),
+        pins=Pins(),
         directory=Path(settings.working_directory),
     )

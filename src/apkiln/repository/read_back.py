@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from apkiln.core.errors import VerificationError
 from apkiln.core.origin import Origin
+from apkiln.formats.apk.generation import check_signatures
 from apkiln.formats.apk.index import read_index
 from apkiln.formats.apk.index_text import format_record
 from apkiln.formats.apk.keys import Keyring, parse_public_key
@@ -33,18 +32,12 @@ def read_back(url: str, indexed: Indexed, listing: ListingChange, keys: Mapping[
     keyring = Keyring.of(parse_public_key(name, pem.encode()) for name, pem in keys.items())
     base = f"{url}/candidate/{indexed.document}"
     document = _fetch(f"{base}/generation.json", indexed.document, equipment)
-    signatures = json.loads(_fetch(f"{base}/generation.json.sig", indexed.signature, equipment))
-    check_document(document, signatures, keyring)
+    signatures = _fetch(f"{base}/generation.json.sig", indexed.signature, equipment)
+    check_signatures(document, signatures, keyring)
     for index in indexed.arches:
         _check_index(f"{base}/{index.arch}/APKINDEX.tar.gz", index, arch_change(listing, index.arch), keyring, equipment)
     for package in listing.added:
         _check_package(f"{base}/{package.arch}/{quote(package.key.file)}", package, equipment)
-
-
-def check_document(document: bytes, signatures: list[dict[str, str]], keyring: Keyring) -> str:
-    """The name of the key that signed a generation document; VerificationError as `signature.verify`."""
-    found = [(item["algorithm"], item["key"], b64decode(item["signature"])) for item in signatures]
-    return verify(found, document, keyring, allow_sha1=False)
 
 
 def _check_index(url: str, index: ArchIndex, change: ListingChange, keyring: Keyring, equipment: Equipment) -> None:

@@ -75,7 +75,7 @@ def test_a_second_run_says_the_same_and_revalidates(etag: str) -> None:
     world = World(Resource(INDEX, etag))
     first = world.load()
     assert world.load() == first
-    assert world.server.asked[1].headers.get("if-none-match", "") == etag
+    assert world.server.asked[-1].headers.get("if-none-match", "") == etag
 
 
 def test_a_changed_index_is_seen() -> None:
@@ -94,7 +94,7 @@ def test_one_address_is_fetched_once_and_repositories_keep_their_order_and_tags(
         (["a"], "", 1),
         (["a"], "edge", 2),
     ]
-    assert len(world.server.asked) == 1
+    assert [item.url for item in world.server.asked].count(URL) == 1
 
 
 @pytest.mark.parametrize(
