@@ -8,16 +8,16 @@ invariants I1-I5, I8, I12, I13 are looked at: at once after the restart, and at 
 
 from __future__ import annotations
 
-import errno
-import shutil
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple
 
+from tests.crash_back_ends import BackEnd, Fresh, InBucket, InMemory, OnDisk, close, moto
+from tests.crash_faults import FAULTS, Fault, Fuse
 from tests.sample_packages import sample_package
 from tests.service_workshop import (
     ALICE,
@@ -29,212 +29,24 @@ from tests.service_workshop import (
     created,
     key_change,
     listed,
-    places,
     publish,
     selection,
     started,
 )
 
-from apkiln.core.digest import Digest
-from apkiln.core.errors import ApkilnError, UnavailableError
+from apkiln.core.errors import ApkilnError
 from apkiln.repository.collecting import collect
 from apkiln.repository.equipment import Policy
-from apkiln.repository.ledger.actions import Manifest
+from apkiln.repository.ledger.actions import Manifest, Named
 from apkiln.repository.ledger.rows import decode, verified
-from apkiln.repository.ledger.state import Status, Step
+from apkiln.repository.ledger.state import RepositoryState, Status, Step
 from apkiln.repository.reconciling import compare
 from apkiln.repository.service import RepositoryService
 from apkiln.repository.transactions import is_approved, needs_approval
-from apkiln.system.blob_store import BlobEntry, BlobStore, MemoryBlobs
-from apkiln.system.blob_store_directory import DirectoryBlobs
-from apkiln.system.clock import ManualClock
-from apkiln.system.database import open_ledgers
-from apkiln.system.faults import fault_of
-from apkiln.system.files import DiskFiles
-from apkiln.system.ledger_store import Claim, LedgerStore, MemoryLedgers, StoredRow
-from apkiln.system.memory_files import Crash, MemoryFiles
+from apkiln.system.memory_files import Crash
 
 POLICY = Policy(full_days=1, daily_days=2)
 ARCHES = ("x86_64", "aarch64")
-
-
-class Fault(NamedTuple):
-    """What happens at the chosen write."""
-
-    name: str
-    after: bool
-    """The write happened."""
-    error: Callable[[], BaseException]
-
-    @property
-    def deadly(self) -> bool:
-        return isinstance(self.error(), Crash)
-
-
-def _lost() -> ApkilnError:
-    return UnavailableError("the answer got lost", reason="store-unavailable", retriable=True)
-
-
-FAULTS = (
-    Fault("dies before", False, Crash),
-    Fault("dies after", True, Crash),
-    Fault("input/output error", False, lambda: fault_of(OSError(errno.EIO, "I/O error"), "disk", "write")),
-    Fault("no space", False, lambda: fault_of(OSError(errno.ENOSPC, "no space"), "disk", "write")),
-    Fault("lost acknowledgement", True, _lost),
-)
-
-
-class Fuse:
-    """Counts writes and blows at one of them."""
-
-    def __init__(self, at: int = -1, fault: Fault = FAULTS[0]) -> None:
-        self.count = 0
-        self.dead = False
-        self._at = at
-        self._fault = fault
-
-    def before(self) -> bool:
-        """A write is about to happen; whether its answer is to be lost."""
-        if self.dead:
-            raise Crash
-        number, self.count = self.count, self.count + 1
-        if number != self._at:
-            return False
-        if self._fault.after:
-            return True
-        self.blow()
-        return False
-
-    def blow(self) -> None:
-        error = self._fault.error()
-        self.dead = isinstance(error, Crash)
-        raise error
-
-
-class FusedLedgers:
-    """A `LedgerStore` with a fuse."""
-
-    def __init__(self, inner: LedgerStore, fuse: Fuse) -> None:
-        self._inner = inner
-        self._fuse = fuse
-
-    def repositories(self) -> tuple[str, ...]:
-        return self._inner.repositories()
-
-    def rows(self, repository: str, after: int = 0) -> Iterator[StoredRow]:
-        return self._inner.rows(repository, after)
-
-    def append(self, repository: str, rows: Sequence[StoredRow], claims: Sequence[Claim] = ()) -> bool:
-        lost = self._fuse.before()
-        answer = self._inner.append(repository, rows, claims)
-        if lost:
-            self._fuse.blow()
-        return answer
-
-
-class FusedBlobs:
-    """A `BlobStore` with a fuse; a put is three writes: beginning, content, name."""
-
-    def __init__(self, inner: BlobStore, fuse: Fuse) -> None:
-        self._inner = inner
-        self._fuse = fuse
-
-    def put(self, digest: Digest, chunks: Iterable[bytes]) -> int:
-        if self._inner.size(digest) is None:
-            self._fuse_only()
-        lost = self._fuse.before()
-        size = self._inner.put(digest, chunks)
-        if lost:
-            self._fuse.blow()
-        return size
-
-    def _fuse_only(self) -> None:
-        """A write that leaves nothing visible: the temporary file."""
-        if self._fuse.before():
-            self._fuse.blow()
-
-    def read(self, digest: Digest, offset: int = 0, length: int | None = None) -> Iterator[bytes] | None:
-        return self._inner.read(digest, offset, length)
-
-    def size(self, digest: Digest) -> int | None:
-        return self._inner.size(digest)
-
-    def list(self) -> Iterator[BlobEntry]:
-        return self._inner.list()
-
-    def remove(self, digest: Digest) -> None:
-        lost = self._fuse.before()
-        self._inner.remove(digest)
-        if lost:
-            self._fuse.blow()
-
-
-class BackEnd(Protocol):
-    """Places that can be set back to how they were."""
-
-    def save(self, where: Places) -> Callable[[], Places]:
-        """A maker of fresh places with what is in `where` now."""
-
-    def empty(self) -> Places: ...
-
-
-class InMemory:
-    """Twins; blobs as files in memory."""
-
-    def empty(self) -> Places:
-        return places(MemoryLedgers(), DirectoryBlobs(PurePosixPath("/blobs"), MemoryFiles()))
-
-    def save(self, where: Places) -> Callable[[], Places]:
-        contents = [(entry.digest, b"".join(where.blobs.read(entry.digest) or ())) for entry in where.blobs.list()]
-        assert isinstance(where.ledgers, MemoryLedgers)
-        tables = {name: list(rows) for name, rows in where.ledgers.tables.items()}
-        claims, now = dict(where.ledgers.claims), where.clock.now()
-
-        def fresh() -> Places:
-            made = Places(MemoryLedgers(), MemoryBlobs(), ManualClock(now))
-            assert isinstance(made.ledgers, MemoryLedgers)
-            made.ledgers.tables = {name: list(rows) for name, rows in tables.items()}
-            made.ledgers.claims = dict(claims)
-            for digest, data in contents:
-                made.blobs.put(digest, [data])
-            return made
-
-        return fresh
-
-
-class OnDisk:
-    """SQLite and a directory."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._number = 0
-
-    def _open(self, directory: Path, now: float) -> Places:
-        ledgers = open_ledgers(f"sqlite:///{directory}/ledger.db")
-        return Places(ledgers, DirectoryBlobs(directory / "blobs", DiskFiles(durable=False)), ManualClock(now))
-
-    def _next(self) -> Path:
-        self._number += 1
-        return self._root / str(self._number)
-
-    def empty(self) -> Places:
-        directory = self._next()
-        directory.mkdir()
-        return self._open(directory, ManualClock().now())
-
-    def save(self, where: Places) -> Callable[[], Places]:
-        source, now = self._root / str(self._number), where.clock.now()
-        where.ledgers.close()  # type: ignore[attr-defined]
-        saved = self._root / f"saved-{self._number}"
-        source.rename(saved)
-
-        def fresh() -> Places:
-            shutil.rmtree(self._root / str(self._number), ignore_errors=True)
-            directory = self._next()
-            shutil.copytree(saved, directory)
-            return self._open(directory, now)
-
-        return fresh
 
 
 class Scenario(NamedTuple):
@@ -303,6 +115,16 @@ def _collect(service: RepositoryService) -> None:
     collect(service, ALICE, large=True)
 
 
+def _renew(service: RepositoryService) -> None:
+    """A later expiry, and a name for the generation."""
+
+    def name(state: RepositoryState) -> tuple[Named, ...]:
+        return () if "release" in state.views else (Named("release", 2),)
+
+    service.renew(2 * service.policy.lifetime)
+    service.append(ALICE, name)
+
+
 NONE: frozenset[str] = frozenset()
 BOTH = _names(LIB, APP)  # type: ignore[arg-type]
 WITH_TOOL = BOTH | _names(TOOL)  # type: ignore[arg-type]
@@ -329,6 +151,7 @@ SCENARIOS = (
         (WITH_TOOL, BOTH),
     ),
     Scenario("collect", _age, _collect, (AGED,)),
+    Scenario("renew", _publish_all, _renew, (BOTH,)),
 )
 
 
@@ -358,41 +181,34 @@ def enumerate_points(
         service = created(where, POLICY, ARCHES)
         scenario.prepare(service)
         fresh = back_end.save(where)
-        total = _count(fresh(), scenario, make)
+        total = _count(fresh, scenario, make)
         for fault in faults:
             for at in range(total):
                 points[scenario.name, fault.name] += 1
                 place = f"{scenario.name}, write {at} of {total}, {fault.name}"
-                violations += [f"{place}: {what}" for what in _stopped(fresh(), scenario, at, fault, make)]
+                violations += [f"{place}: {what}" for what in _stopped(back_end, fresh, scenario, Fuse(at, fault), make)]
     return Report(points, tuple(violations))
 
 
-def _fused(where: Places, fuse: Fuse) -> Places:
-    return where._replace(ledgers=FusedLedgers(where.ledgers, fuse), blobs=FusedBlobs(where.blobs, fuse))
-
-
-def _count(where: Places, scenario: Scenario, make: Make) -> int:
+def _count(fresh: Fresh, scenario: Scenario, make: Make) -> int:
     fuse = Fuse()
-    service = make(_fused(where, fuse))
+    where = fresh(fuse)
+    service = make(where)
     scenario.script(service)
     seen = _listing(service)
     assert seen == scenario.outcomes[-1], f"{scenario.name} does not end as it should: {seen}"
-    _close(where)
+    close(where)
     return fuse.count
 
 
-def _close(where: Places) -> None:
-    close = getattr(where.ledgers, "close", None)
-    if close is not None:
-        close()
-
-
-def _stopped(where: Places, scenario: Scenario, at: int, fault: Fault, make: Make) -> Iterator[str]:
-    service = make(_fused(where, Fuse(at, fault)))
+def _stopped(back_end: BackEnd, fresh: Fresh, scenario: Scenario, fuse: Fuse, make: Make) -> Iterator[str]:
+    where = fresh(fuse)
+    service = make(where)
     try:
         with suppress(ApkilnError, Crash):
             scenario.script(service)
-        if fault.deadly:
+        if fuse.dead:
+            where = back_end.reopened(where)
             service = make(where)
             yield from _looked_at(service, scenario, scenario.outcomes)
         service.recover()
@@ -404,7 +220,7 @@ def _stopped(where: Places, scenario: Scenario, at: int, fault: Fault, make: Mak
     except (ApkilnError, AssertionError) as error:
         yield f"{type(error).__name__}: {error}"
     finally:
-        _close(where)
+        close(where)
 
 
 def _stuck(service: RepositoryService) -> Iterator[str]:
@@ -455,18 +271,25 @@ def _ended(where: Places, service: RepositoryService, scenario: Scenario) -> Ite
         yield "I12: a process that starts now has another state"
 
 
+def _reports() -> Iterator[tuple[str, Report]]:
+    with tempfile.TemporaryDirectory() as directory, moto() as endpoint:
+        back_ends: tuple[BackEnd, ...] = (InMemory(), OnDisk(Path(directory)), InBucket(endpoint))
+        for back_end in back_ends:
+            yield back_end.name, enumerate_points(back_end)
+
+
 def main() -> int:
-    """Both back ends; the line that CI looks for comes last."""
-    reports = [enumerate_points(InMemory())]
-    with tempfile.TemporaryDirectory() as directory:
-        reports.append(enumerate_points(OnDisk(Path(directory))))
-    for name, report in zip(("memory", "SQLite and directory"), reports, strict=True):
+    """All back ends; the line that CI looks for comes last."""
+    total = 0
+    violations: list[str] = []
+    for name, report in _reports():
         for (scenario, fault), count in report.points.items():
             sys.stdout.write(f"{name:22}{scenario:12}{fault:22}{count:5}\n")
-    violations = [violation for report in reports for violation in report.violations]
+        sys.stdout.flush()
+        violations += report.violations
+        total += sum(report.points.values())
     for violation in violations[:20]:
         sys.stdout.write(f"{violation}\n")
-    total = sum(sum(report.points.values()) for report in reports)
     sys.stdout.write(f"{total} points, {len(violations)} violations\n")
     return 1 if violations else 0
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from tests.crash_points import FAULTS, POLICY, SCENARIOS, InMemory, Report, enumerate_points
+from tests.crash_back_ends import InMemory
+from tests.crash_faults import FAULTS
+from tests.crash_points import POLICY, SCENARIOS, Report, enumerate_points
 from tests.service_workshop import Places, started
 
 from apkiln.core.digest import Digest
