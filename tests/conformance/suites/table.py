@@ -18,6 +18,7 @@ MODULES = (
     "image_audit",
     "melange_definitions",
     "melange_compiled",
+    "melange_analysis",
     "field_reports",
 )
 

@@ -40,6 +40,8 @@ class ControlSection:
     other: tuple[str, ...]
     """Further names, which mean nothing to apk."""
     reports: tuple[Report, ...]
+    other_files: tuple[tuple[str, bytes], ...] = ()
+    """Contents of `other`, for example (`.melange.yaml`, …)."""
 
 
 class _RawBytes:
@@ -79,21 +81,22 @@ def control_section(members: GzipMembers, limits: Limits, policy: PackagePolicy)
         chunks = members.member("control", limits.control_decompressed, (raw,))
         reader = TarReader(chunks, policy.rules, limits, section="control")
         first = reader.next_entry()
-    info, scripts, other = _read_entries(reader, first, limits, policy)
+    info, scripts, files = _read_entries(reader, first, limits, policy)
     content = b"".join(raw.parts)
     identity = hashlib.sha1(content, usedforsecurity=False).digest()
     sections = (signed, members.finished[-1])
     all_reports = tuple(dict.fromkeys((*reports, *reader.reports)))
-    return ControlSection(info, identity, content, scripts, signatures, sections, other, all_reports)
+    other = tuple(name for name, _ in files)
+    return ControlSection(info, identity, content, scripts, signatures, sections, other, all_reports, files)
 
 
 def _read_entries(
     reader: TarReader, entry: Entry | None, limits: Limits, policy: PackagePolicy
-) -> tuple[PackageInfo, tuple[tuple[str, bytes], ...], tuple[str, ...]]:
+) -> tuple[PackageInfo, tuple[tuple[str, bytes], ...], tuple[tuple[str, bytes], ...]]:
     if entry is None:
         raise reader.fault("the control section is empty", "section-empty")
     found: dict[str, bytes] = {}
-    other: list[str] = []
+    other: list[tuple[str, bytes]] = []
     while entry is not None:
         _check_entry(reader, entry, found)
         if entry.path == ".PKGINFO" or entry.path in _SCRIPT_NAMES:
@@ -101,7 +104,7 @@ def _read_entries(
                 raise reader.fault(f"a script is larger than {limits.script} bytes", "control-script-too-large")
             found[entry.path] = b"".join(reader.content())
         else:
-            other.append(entry.path)
+            other.append((entry.path, b"".join(reader.content())))
         entry = reader.next_entry()
     if reader.end_blocks:
         reader.soft("the control section has end-of-archive blocks", "section-end-blocks")

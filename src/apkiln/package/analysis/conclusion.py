@@ -8,6 +8,7 @@ from apkiln.core.arch import Arch
 from apkiln.core.value import value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.package.analysis.facts import TreeFacts
+from apkiln.package.analysis.rules import DEFAULT_RULES, AnalysisRules
 from apkiln.package.definition.model import PackageDefinition
 
 
@@ -22,6 +23,7 @@ class AnalysisContext:
     """Every package of the same build; whether the one that is looked at is among them makes no difference."""
     guest: tuple[IndexRecord, ...] = ()
     """Packages installed where it was built."""
+    rules: AnalysisRules = DEFAULT_RULES
 
 
 Row: TypeAlias = tuple[tuple[str, "str | int | tuple[str, ...]"], ...]
@@ -55,3 +57,5 @@ class Analysis(NamedTuple):
     """Provided for the package itself only."""
     findings: tuple[Finding, ...] = ()
     """In the order of the linters' names."""
+    notes: tuple[str, ...] = ()
+    """Files that could not be understood, and why."""

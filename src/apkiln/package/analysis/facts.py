@@ -7,13 +7,24 @@ from typing import NamedTuple
 
 from apkiln.core.value import value
 from apkiln.formats.archive.entry import Entry
-from apkiln.formats.elf import ElfFacts
+from apkiln.formats.elf import ElfObject
+
+BUILD_PATH = "build-path"
+"""The directory of the build stands in the content."""
+PRIVATE_KEY = "private-key"
+"""It begins as a private key does."""
+DAMAGED_ELF = "damaged-elf"
+"""It begins as ELF and is none."""
+PLAIN_TEXT = "plain-text"
+"""Text without `#!`; only looked at where the file may be executed."""
+TOO_LARGE = "too-large"
+"""Its content was not examined as a whole."""
 
 
 class FileFacts(NamedTuple):
-    """What the content of one file says; a file about which there is nothing to say has none."""
+    """What the content of one file says."""
 
-    elf: ElfFacts | None = None
+    elf: ElfObject | None = None
     first_line: bytes = b""
     """The first 256 bytes at most, cut at the first line feed, of a file that begins with `#!`."""
     text: bytes = b""
@@ -23,7 +34,7 @@ class FileFacts(NamedTuple):
     sha256: bytes = b""
     """Raw; only where another file of the tree could be the same."""
     marks: tuple[str, ...] = ()
-    """`build-path`, `private-key`, `too-large`: see `observing`."""
+    """Constants of this module, sorted."""
 
 
 NOTHING = FileFacts()
@@ -35,6 +46,10 @@ class TreeFacts:
 
     package: str
     entries: tuple[Entry, ...]
-    """In the order of a walk."""
+    """In the order of a walk: each directory before its content, names bytewise."""
     files: Mapping[str, FileFacts]
-    """By path of a FILE.  Not to be changed."""
+    """By path of a FILE; those about which there is nothing to say are absent.  Not to be changed."""
+
+    def of(self, path: str) -> FileFacts:
+        """Facts of the FILE at a path."""
+        return self.files.get(path, NOTHING)

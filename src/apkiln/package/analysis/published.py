@@ -1,0 +1,64 @@
+"""A package file read once: verified, with the facts of its contents and the definition it carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.value import value
+from apkiln.formats.apk.contents import PackageContents
+from apkiln.formats.apk.control import ControlSection, read_control
+from apkiln.formats.apk.package import read_package
+from apkiln.formats.apk.policy import COMPAT, PackagePolicy
+from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.package.analysis.facts import FileFacts, TreeFacts
+from apkiln.package.analysis.observing import HELD, alike_files, file_facts, walk_key
+
+DEFINITION = ".melange.yaml"
+"""File of the control section that holds the definition a package was built from."""
+
+
+@value
+class PublishedPackage:
+    """What a package file says."""
+
+    contents: PackageContents
+    facts: TreeFacts
+    definition: bytes
+    """The embedded definition; empty when there is none."""
+
+
+def read_published(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS, policy: PackagePolicy = COMPAT) -> PublishedPackage:
+    """Read a whole package from a seekable stream.  Raises what `read_package` raises; signatures are not looked at."""
+    control: ControlSection = read_control(stream, limits, policy)
+    stream.seek(0)
+    receiver = _Receiver()
+    contents = read_package(stream, limits, policy, receiver=receiver)
+    entries = tuple(sorted((item.entry for item in contents.entries), key=walk_key))
+    alike = alike_files(entries)
+    files = dict(receiver.facts)
+    for item in contents.entries:
+        if (item.entry.path.rpartition("/")[2], item.entry.size) in alike:
+            files[item.entry.path] = files.get(item.entry.path, FileFacts())._replace(sha256=item.sha256)
+    definition = dict(control.other_files).get(DEFINITION, b"")
+    return PublishedPackage(contents, TreeFacts(contents.info.name, entries, files), definition)
+
+
+class _Receiver:
+    """Collects the facts of each file as it passes."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, FileFacts] = {}
+
+    def add(self, entry: Entry, content: Iterator[bytes]) -> None:
+        if entry.type is not EntryType.FILE or not entry.size:
+            return
+        whole = entry.size <= HELD
+        chunks: list[bytes] = []
+        for chunk in content:
+            if whole or not chunks:
+                chunks.append(chunk)
+        facts = file_facts(entry, chunks, whole=whole, alike=False)
+        if facts is not None:
+            self.facts[entry.path] = facts
