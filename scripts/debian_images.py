@@ -7,12 +7,10 @@ of the smallest Debian and the same packages.  Ends with 1 where a use fails or 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.request
@@ -20,13 +18,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
+from debian_sizes import SuiteFiles, mmdebstrap_root, syft_difference, tar_size, unpacked_size
+
 ROOT = Path(__file__).resolve().parent.parent
 APKILN = Path(sys.executable).parent / "apkiln"
 EXAMPLES = "examples/debian"
 USUAL = "build/debian"
-BOUND = 0.60
-"""Largest part of mmdebstrap's size that an image may have, both uncompressed."""
+MMDEBSTRAP, DISTROLESS = ("mmdebstrap", 0.60), ("Distroless", 1.10)
+"""Whose size is compared, and the largest part of it that an image may have, both uncompressed."""
 PRUNED = ("--prune", "installer", "--overrides", f"{EXAMPLES}/overrides.yaml")
+CERTIFICATES = "usr/share/ca-certificates/"
+"""What Distroless makes a bundle of, in each of its images, without the rest of the package."""
 SCRIPT = (
     "import ssl, json, sqlite3, hashlib; print(json.dumps([sqlite3.connect(':memory:').execute('select 6*7').fetchone()[0]]))"
 )
@@ -68,6 +72,15 @@ def call(command: list[str], **options: object) -> str:
     return str(process.stdout)
 
 
+class Others(NamedTuple):
+    """What the images are compared with."""
+
+    suite: str
+    files: SuiteFiles
+    distroless: dict[str, list[str]]
+    """Image → its Debian packages."""
+
+
 # Making
 
 
@@ -99,37 +112,6 @@ def build(place: Place, name: str) -> float:
     seconds = time.monotonic() - begun
     call(place.own("image", "audit", place.image(name), "-q"))
     return seconds
-
-
-def unpacked_size(layout: Path) -> int:
-    """Bytes of regular files in all layers."""
-    blobs = layout / "blobs" / "sha256"
-    index = json.loads((layout / "index.json").read_text())
-    manifest = json.loads((blobs / index["manifests"][0]["digest"].partition(":")[2]).read_text())
-    if "manifests" in manifest:
-        manifest = json.loads((blobs / manifest["manifests"][0]["digest"].partition(":")[2]).read_text())
-    return sum(tar_size(blobs / layer["digest"].partition(":")[2]) for layer in manifest["layers"])
-
-
-def tar_size(path: Path) -> int:
-    with tarfile.open(path, "r|*") as archive:
-        return sum(member.size for member in archive if member.isreg())
-
-
-def mmdebstrap_size(place: Place, name: str) -> int | None:
-    """Bytes of regular files of the smallest Debian with the packages; None without mmdebstrap.  Kept between runs."""
-    if not shutil.which("mmdebstrap"):
-        return None
-    suite = (place.directory / "repository" / "debian" / "suite").read_text().strip()
-    packages = [item for item in packages_of(name) if item not in ("base-files", "dash")]
-    output = place.directory / "mmdebstrap" / f"{suite}+{'+'.join(packages)}.tar"
-    if not output.exists():
-        output.parent.mkdir(exist_ok=True)
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", suite, f"{output}.part.tar"]
-        sources = Path("/etc/apt/sources.list.d/debian.sources")
-        call([*command, str(sources)] if sources.exists() else command, stderr=subprocess.DEVNULL)
-        Path(f"{output}.part.tar").rename(output)
-    return tar_size(output)
 
 
 # Using
@@ -275,15 +257,23 @@ def main(directory: Path) -> int:
     place = Place(directory.resolve())
     names = list(USES)
     fill_repository(place, names)
+    others = Others(
+        (place.directory / "repository" / "debian" / "suite").read_text().strip(),
+        SuiteFiles(place.directory / "cache"),
+        yaml.safe_load((ROOT / EXAMPLES / "distroless.yaml").read_text()),
+    )
     short = Path(tempfile.mkdtemp(prefix="pod"))
     engines = [sandbox(place)] + ([podman(place, short)] if shutil.which("podman") and shutil.which("skopeo") else [])
     failures: list[str] = []
     rows: list[tuple[str, ...]] = [
-        ("image", "MB", "compressed", "mmdebstrap", "ratio", "build s", *(engine.name for engine in engines))
+        (
+            *("image", "MB", "compressed", "mmdebstrap", "ratio", "Distroless", "ratio", "syft", "build s"),
+            *(engine.name for engine in engines),
+        )
     ]
     try:
         for name in names:
-            rows.append(row(place, name, engines, failures))
+            rows.append(row(place, name, engines, others, failures))
     finally:
         if len(engines) > 1:
             own = ["podman", "--root", f"{short}/store", "--runroot", f"{short}/run", "--storage-driver=vfs"]
@@ -297,18 +287,45 @@ def main(directory: Path) -> int:
     return 1 if failures else 0
 
 
-def row(place: Place, name: str, engines: list[Engine], failures: list[str]) -> tuple[str, ...]:
+def row(place: Place, name: str, engines: list[Engine], others: Others, failures: list[str]) -> tuple[str, ...]:
     print(f"== {name}", file=sys.stderr, flush=True)
+    layout = place.image(name)
     seconds = build(place, name)
     used = [attempt(name, engine, failures) for engine in engines]
-    size = unpacked_size(place.image(name))
-    compressed = sum(path.stat().st_size for path in (place.image(name) / "blobs" / "sha256").iterdir())
-    other = mmdebstrap_size(place, name)
-    ratio = size / other if other else None
-    if ratio is not None and ratio > BOUND:
-        failures.append(f"{name}: {ratio:.0%} of mmdebstrap's size, the bound is {BOUND:.0%}")
-    shown = f"{ratio:.0%}" if ratio is not None else "-"
-    return name, megabytes(size), megabytes(compressed), megabytes(other), shown, f"{seconds:.2f}", *used
+    size = unpacked_size(layout)
+    compressed = sum(path.stat().st_size for path in (layout / "blobs" / "sha256").iterdir())
+    packages = [item for item in packages_of(name) if item not in ("base-files", "dash")]
+    root = mmdebstrap_root(place.directory, others.suite, packages)
+    mmdebstrap = tar_size(root) if root is not None else None
+    listed = others.distroless.get(name)
+    distroless = (
+        others.files.unpacked_size(listed) + others.files.unpacked_size(["ca-certificates"], CERTIFICATES) if listed else None
+    )
+    found = scanned(place, name, root, failures)
+    cells = (megabytes(size), megabytes(compressed))
+    against = (
+        compared(name, size, other, *bound, failures) for other, bound in ((mmdebstrap, MMDEBSTRAP), (distroless, DISTROLESS))
+    )
+    return name, *cells, *(cell for pair in against for cell in pair), found, f"{seconds:.2f}", *used
+
+
+def compared(name: str, size: int, other: int | None, whose: str, bound: float, failures: list[str]) -> tuple[str, str]:
+    """The other's size and how large ours is beside it; a failure where it is over the bound."""
+    if other is None:
+        return "-", "-"
+    if size > bound * other:
+        failures.append(f"{name}: {size / other:.0%} of {whose}'s size, the bound is {bound:.0%}")
+    return megabytes(other), f"{size / other:.0%}"
+
+
+def scanned(place: Place, name: str, root: Path | None, failures: list[str]) -> str:
+    """How many packages syft finds in the image and, in the same version, in the other root."""
+    if root is None or not shutil.which("syft"):
+        return "-"
+    with tempfile.TemporaryDirectory() as scratch:
+        same, differing = syft_difference(place.image(name), root, Path(scratch))
+    failures += [f"{name}: syft finds {line}" for line in differing]
+    return f"{same} same" if not differing else f"{len(differing)} differ"
 
 
 def attempt(name: str, engine: Engine, failures: list[str]) -> str:
