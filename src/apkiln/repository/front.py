@@ -15,6 +15,7 @@ from apkiln.repository.layout import INDEX, NOARCH, PACKAGE_SUFFIX
 from apkiln.repository.ledger.actions import Indexed
 from apkiln.repository.ledger.packages import Key
 from apkiln.repository.ledger.state import RepositoryState, Status
+from apkiln.repository.rotation import key_uses
 
 FROZEN = "public, max-age=31536000, immutable, no-transform"
 CURRENT = "public, max-age=60, must-revalidate, no-transform"
@@ -169,12 +170,19 @@ def _package(state: RepositoryState, key: Key) -> Answer:
 
 def _key(state: RepositoryState, name: str) -> Answer:
     if name == "index.json":
-        keys = [
-            {"file": key.name, "state": key.state, "changed": key.changed // 1000}
-            for key in sorted(state.keys.values())
-            if key.state != "revoked"
+        uses = [
+            {
+                "file": key.name,
+                "state": key.state,
+                "spki_sha256": key.fingerprint,
+                "bits": key.bits,
+                "changed": key.changed // 1000,
+            }
+            for key in key_uses(state)
         ]
-        return Answer(200, body=_json({"keys": keys}), content_type=JSON, cache=CURRENT)
+        good = [item for item in uses if item["state"] != "revoked"]
+        revoked = [item for item in uses if item["state"] == "revoked"]
+        return Answer(200, body=_json({"keys": good, "revoked": revoked}), content_type=JSON, cache=CURRENT)
     known = state.keys.get(name)
     if known is None:
         return refusal(404, "not-found", "there is no such key")

@@ -17,6 +17,7 @@ from apkiln.repository.layout import NOARCH
 from apkiln.repository.ledger.actions import Build, DeclaredPackage, Finding, Manifest, Selection
 from apkiln.repository.ledger.packages import Key, Package
 from apkiln.repository.ledger.state import RepositoryState, Status, Step, Transaction
+from apkiln.repository.rotation import key_faults
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MOST_FILES = 50_000
@@ -44,7 +45,8 @@ def check_opening(state: RepositoryState, manifest: Manifest, teams: Sequence[st
 
     UsageError `empty-transaction`, `too-many-files`; FormatError `manifest-file`, `manifest-file-twice`, `manifest-size`;
     ConflictError `version-conflict` (other content under a version that exists is found at verification; here: withdrawn or
-    collected), `ownership`, `unknown-build`, `partial-needs-name`, `unknown-generation`, `unknown-transaction`.
+    collected), `ownership`, `unknown-build`, `partial-needs-name`, `unknown-generation`, `unknown-transaction`,
+    and those of `rotation.key_faults`.
     """
     faults = FaultCollector.empty()
     wishes = (manifest.files, manifest.withdraw, manifest.restore, manifest.keys, manifest.rollback)
@@ -67,9 +69,8 @@ def check_opening(state: RepositoryState, manifest: Manifest, teams: Sequence[st
         faults.add(_conflict(f"there is no generation {manifest.rollback}", "unknown-generation", ""))
     if manifest.continues and manifest.continues not in state.transactions:
         faults.add(_conflict(f"there is no transaction {manifest.continues}", "unknown-transaction", ""))
-    for change in manifest.keys:
-        if change.name not in state.keys and not change.pem:
-            faults.add(_conflict(f"key `{change.name}` is not known and its public half is not given", "unknown-key", ""))
+    for key_fault in key_faults(state, manifest.keys):
+        faults.add(key_fault)
     faults.raise_if_any()
 
 
@@ -192,6 +193,7 @@ def base_findings(state: RepositoryState, transaction: Transaction) -> tuple[Fin
     for selection in transaction.manifest.restore:
         lost = [key for key in state.resolve(selection) if state.accepted[key].package.digest in state.removed]
         findings += [Finding("blob-missing", "its bytes are gone", key.name_version, key.arch) for key in lost]
+    findings += [Finding(fault.reason, fault.message) for fault in key_faults(state, transaction.manifest.keys)]
     return tuple(findings)
 
 
