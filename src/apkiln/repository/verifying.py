@@ -37,7 +37,7 @@ def verify_upload(
     if chunks is None or blobs.size(digest) != declared.size:
         return Finding("blob-missing", "the file is not in the store", _name(declared), declared.arch)
     whole = hashlib.sha256()
-    stream = cast(BinaryIO, io.BufferedReader(_ChunkStream(chunks, whole)))
+    stream = cast(BinaryIO, io.BufferedReader(ChunkStream(chunks, whole)))
     try:
         contents = read_package(stream, limits)
         while stream.read(1 << 20):
@@ -108,7 +108,7 @@ def _read(blobs: BlobStore, digest: Digest, offset: int = 0, length: int | None 
     return chunks
 
 
-class _ChunkStream(io.RawIOBase):
+class ChunkStream(io.RawIOBase):
     """Chunks as a stream, hashed on the way."""
 
     def __init__(self, chunks: Iterator[bytes], state: hashlib._Hash) -> None:
