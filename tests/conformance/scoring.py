@@ -24,6 +24,29 @@ class Outcome(NamedTuple):
     """Why it failed (one line) or was skipped."""
     score: str = ""
     """Name of the score inside the suite, for example `set`; empty when the suite has one score."""
+    causes: tuple[str, ...] = ()
+    """Of a failure: what explains it, one word for each difference; empty when something has no explanation."""
+
+
+class Difference(NamedTuple):
+    """One way in which a result is not the recorded one."""
+
+    text: str
+    cause: str = ""
+    """A word, where the suite knows why."""
+
+    def at(self, place: str) -> Difference:
+        return self._replace(text=f"{place}: {self.text}")
+
+
+def judged(file: str, case: str, score: str, differences: Iterable[Difference]) -> Outcome:
+    """Passed without differences; a failure has causes when each of its differences has one.  The first without is shown."""
+    listed = sorted(differences, key=lambda difference: bool(difference.cause))
+    if not listed:
+        return Outcome(PASSED, file, case, "", score)
+    more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
+    causes = tuple(sorted({difference.cause for difference in listed}))
+    return Outcome(FAILED, file, case, listed[0].text + more, score, () if "" in causes else causes)
 
 
 class Suite(NamedTuple):
@@ -40,12 +63,13 @@ class Suite(NamedTuple):
 
 
 class Known(NamedTuple):
-    """An expected failure of `known.toml`."""
+    """An expected failure of `known.toml`: one case, or every case that a cause explains."""
 
     suite: str
     score: str
     case: str
     reason: str
+    cause: str = ""
 
 
 @dataclass(slots=True)
@@ -95,11 +119,14 @@ class Tally:
 
 
 def load_known(path: Path) -> list[Known]:
-    """Read `known.toml`: tables `[[known]]` with `suite`, optional `score`, `cases` and a `reason`."""
+    """Read `known.toml`: tables `[[known]]` with `suite`, optional `score`, `cases` or `causes`, and a `reason`."""
     if not path.exists():
         return []
     rows = tomllib.loads(path.read_text(encoding="utf-8")).get("known", [])
-    return [Known(row["suite"], row.get("score", ""), case, row["reason"]) for row in rows for case in row["cases"]]
+    cases = [Known(row["suite"], row.get("score", ""), case, row["reason"]) for row in rows for case in row.get("cases", ())]
+    return cases + [
+        Known(row["suite"], row.get("score", ""), "", row["reason"], cause) for row in rows for cause in row.get("causes", ())
+    ]
 
 
 def corpora(directory: Path) -> list[Path]:
@@ -109,7 +136,9 @@ def corpora(directory: Path) -> list[Path]:
 
 def score(suite: Suite, corpus: Path, known: Sequence[Known]) -> list[Tally]:
     """Run one suite on one corpus; a tally per score in order of first appearance."""
-    expected = {(row.score, row.case) for row in known if row.suite == suite.name}
+    own = [row for row in known if row.suite == suite.name]
+    expected = {(row.score, row.case) for row in own if row.case}
+    explained = {(row.score, row.cause) for row in own if row.cause}
     tallies: dict[str, Tally] = {}
     for outcome in suite.run(corpus):
         tally = tallies.setdefault(outcome.score, Tally(suite.name, outcome.score, suite.claimed))
@@ -120,7 +149,7 @@ def score(suite: Suite, corpus: Path, known: Sequence[Known]) -> list[Tally]:
                 tally.surprises.append(outcome.case)
         elif outcome.verdict == SKIPPED:
             tally.skips[outcome.detail] = tally.skips.get(outcome.detail, 0) + 1
-        elif listed:
+        elif listed or (outcome.causes and all((outcome.score, cause) in explained for cause in outcome.causes)):
             tally.known += 1
         else:
             tally.failures.append(outcome)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.conformance.score import main
-from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Known, Outcome, Suite, score
+from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Difference, Known, Outcome, Suite, judged, score
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "conformance"
 Captured = pytest.CaptureFixture[str]
@@ -59,6 +59,17 @@ def test_known_failures_are_counted_apart(tmp_path: Path) -> None:
     tally = score(suite, tmp_path, known)[0]
     assert (tally.passed, tally.known, [failure.case for failure in tally.failures]) == (1, 1, ["two"])
     assert tally.skips == {"why": 1} and tally.surprises == ["three"]
+
+
+def test_a_failure_is_known_when_each_of_its_differences_has_a_listed_cause(tmp_path: Path) -> None:
+    listed, other, unexplained = Difference("x", "listed"), Difference("y", "other"), Difference("z")
+    given = {"one": [listed], "two": [listed, other], "three": [listed, unexplained], "four": []}
+    outcomes = [judged("f", case, "build", differences) for case, differences in given.items()]
+    suite = Suite("made-up", lambda folder: True, lambda folder: outcomes)
+    known = [Known("made-up", "build", "", "why", "listed"), Known("made-up", "", "", "why", "other")]
+    tally = score(suite, tmp_path, known)[0]
+    assert (tally.passed, tally.known, [failure.case for failure in tally.failures]) == (1, 1, ["two", "three"])
+    assert tally.failures[1].detail.startswith("z"), "what has no cause is shown first"
 
 
 def test_recorded_data_of_apk_tools_and_apko_tables(capsys: Captured) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
-from tests.conformance.suites.commands import Answer, run_command
+from tests.conformance.scoring import FAILED, SKIPPED, Difference, Outcome, Suite, judged
+from tests.conformance.suites.commands import Answer, run_command, run_judged
 from tests.conformance.suites.image_trees import (
     BuiltImage,
     Owners,
@@ -25,9 +25,9 @@ from tests.conformance.suites.image_trees import (
     database_of,
     installed,
 )
+from tests.conformance.suites.peer_ways import Recording
 from tests.conformance.suites.tree_exports import compare_exports
 
-Case = dict[str, Any]
 _APK_ARCH = {"amd64": "x86_64", "arm64": "aarch64", "386": "x86"}
 _BUG = 70
 
@@ -55,15 +55,15 @@ def run_golden(folder: Path) -> Iterator[Outcome]:
             yield Outcome(FAILED, file, "build", answer.first_error)
             return
         ours, theirs = BuiltImage(output), BuiltImage(folder / file)
-        yield _judged(file, "index", "", compare_indexes(ours.index, theirs.index))
+        yield judged(file, "index", "", compare_indexes(ours.index, theirs.index))
         for platform in theirs.platforms:
             faults = [*_compare_golden(ours, theirs, platform)]
-            yield _judged(file, platform, "", faults)
+            yield judged(file, platform, "", faults)
 
 
-def _compare_golden(ours: BuiltImage, theirs: BuiltImage, platform: str) -> Iterator[str]:
+def _compare_golden(ours: BuiltImage, theirs: BuiltImage, platform: str) -> Iterator[Difference]:
     if platform not in ours.platforms:
-        yield "the platform is missing"
+        yield Difference("the platform is missing")
         return
     recorded = theirs.tree(platform)
     for entry in recorded.values():
@@ -73,7 +73,7 @@ def _compare_golden(ours: BuiltImage, theirs: BuiltImage, platform: str) -> Iter
     tree = ours.tree(platform)
     yield from compare_trees(tree, recorded, _owners_of_database(database_of(recorded)), _APK_ARCH.get(platform, platform))
     if installed(database_of(tree)) != installed(database_of(recorded)):
-        yield "other packages are installed"
+        yield Difference("other packages are installed")
     yield from compare_configurations(ours.configuration(platform), theirs.configuration(platform))
 
 
@@ -100,70 +100,86 @@ def _owners_of_database(text: str) -> Owners:
 def run_recorded(folder: Path) -> Iterator[Outcome]:
     """All cases, each with a fresh cache of its own kind: one cache for the whole run, as a user would have."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    packages = json.loads((folder / "packages.json").read_text())["packages"]
-    owners = {Path(package["file"]).name.removesuffix(".apk"): package["entries"] for package in packages}
+    owners = package_entries(folder)
     with tempfile.TemporaryDirectory() as temporary:
         for case in manifest["cases"]:
-            yield from _run_case(folder, case, owners, Path(temporary))
+            yield from _run_case(Recording(folder, case, owners), Path(temporary))
 
 
-def _run_case(folder: Path, case: Case, owners: Owners, temporary: Path) -> Iterator[Outcome]:
+def package_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """`name-version` to the entries of the package's data section."""
+    packages = json.loads((folder / "packages.json").read_text())["packages"]
+    return {Path(package["file"]).name.removesuffix(".apk"): package["entries"] for package in packages}
+
+
+def _run_case(recording: Recording, temporary: Path) -> Iterator[Outcome]:
+    folder, case = recording.folder, recording.case
     file, name = case["config"], case["name"]
-    score = "refuse" if case["expect_failure"] else "build"
     output = temporary / name
-    words = ["image", "build", case["config"], case["tag"], str(output), "--vcs=false", *case["args"]]
-    answer = run_command([*words, "--cache-dir", str(temporary / "cache")], folder, case["env"])
+    cache = ["--cache-dir", str(temporary / "cache")]
+    words = ["image", "build", case["config"], case["tag"], str(output), "--vcs=false", *case["args"], *cache]
+    answer = run_judged(words, folder, case["env"])
     if case["expect_failure"]:
-        yield _judged(file, name, score, _refusal(answer))
+        words[4] = f"{output}-strict"
+        yield judged(file, name, "refuse", _refusal(recording, answer, output, words))
     elif answer.code:
-        yield Outcome(FAILED, file, name, answer.first_error, score)
+        yield judged(file, name, "build", [Difference(answer.first_error, recording.of_refusal(answer))])
     else:
-        yield from _compare_case(folder, case, owners, BuiltImage(output))
+        yield from _compare_case(recording, BuiltImage(output))
     yield from _formats(folder, case, temporary)
-    for name, faults in compare_exports(folder, case, temporary):
-        yield _judged(file, f"{case['name']} {name}", "exports", faults)
+    for name, faults in compare_exports(folder, dict(case), temporary):
+        yield judged(file, f"{case['name']} {name}", "exports", map(Difference, faults))
 
 
-def _refusal(answer: Answer) -> Iterator[str]:
-    if answer.code == 0:
-        yield "built, although the peer refuses"
-    elif answer.code >= _BUG:
-        yield f"exit code {answer.code}: {answer.first_error}"
+def _refusal(recording: Recording, answer: Answer, output: Path, words: list[str]) -> Iterator[Difference]:
+    if answer.code >= _BUG:
+        yield Difference(f"exit code {answer.code}: {answer.first_error}")
+    elif answer.code == 0:
+        image = BuiltImage(output)
+        found = installed(database_of(image.tree(next(iter(image.platforms)))))
+        if not recording.is_right_to_build(found, words):
+            yield Difference("built, although the peer refuses", recording.of_success())
 
 
-def _compare_case(folder: Path, case: Case, owners: Owners, ours: BuiltImage) -> Iterator[Outcome]:
-    file, expect = case["config"], folder / "cases" / case["name"] / "expect"
+def _compare_case(recording: Recording, ours: BuiltImage) -> Iterator[Outcome]:
+    case, expect, file = recording.case, recording.expect, recording.case["config"]
     if not (expect / "index.json").exists():
         yield Outcome(SKIPPED, file, case["name"], "no image is recorded", "build")
         return
-    faults: list[str] = []
+    faults: list[Difference] = []
     sets: list[str] = []
     for platform in sorted({path.stem.split("-")[1] for path in expect.glob("layer-*-*.json")}):
         if platform not in ours.platforms:
-            faults.append(f"{platform} is missing")
+            faults.append(Difference(f"{platform} is missing"))
             continue
-        tree, recorded = ours.tree(platform), recorded_tree(expect, platform)
+        theirs = json.loads((expect / f"config-{platform}.json").read_text())
+        faults += compare_configurations(ours.configuration(platform), theirs, recording)
+        recorded = recorded_tree(expect, platform)
         if not recorded:
             continue
-        found, wanted = installed(database_of(tree)), _wanted_packages(expect, case, recorded)
+        tree = ours.tree(platform)
+        found, wanted = installed(database_of(tree)), _wanted_packages(recording, recorded)
         if found != wanted:
             sets.append(f"{platform}: {sorted(set(found) ^ set(wanted))}")
         if found == installed(database_of(recorded)):
-            said = owners_in({name: owners[name] for name in found if name in owners})
-            faults += [f"{platform}: {fault}" for fault in compare_trees(tree, recorded, said, _APK_ARCH[platform])]
-        theirs = json.loads((expect / f"config-{platform}.json").read_text())
-        faults += compare_configurations(ours.configuration(platform), theirs)
-    faults += compare_indexes(ours.index, json.loads((expect / "index.json").read_text()))
-    yield _judged(file, case["name"], "build", faults)
-    yield _judged(file, case["name"], "packages", sets)
+            said = owners_in({name: recording.packages[name] for name in found if name in recording.packages})
+            differences = compare_trees(tree, recorded, said, _APK_ARCH[platform], recording)
+            faults += [difference.at(platform) for difference in differences]
+    faults += compare_indexes(ours.index, json.loads((expect / "index.json").read_text()), recording)
+    yield judged(file, case["name"], "build", faults)
+    yield judged(file, case["name"], "packages", map(Difference, sets))
     for platform in ours.platforms:
         if len(list(expect.glob(f"layer-{platform}-*.json"))) > 1:
-            yield _judged(file, f"{case['name']} {platform}", "layers", _compare_layers(expect, platform, ours))
+            differing = _compare_layers(recording, platform, ours)
+            yield judged(file, f"{case['name']} {platform}", "layers", map(Difference, differing))
 
 
-def _compare_layers(expect: Path, platform: str, ours: BuiltImage) -> Iterator[str]:
-    """Which files share a layer, and in which order the layers lie; the top layer holds what is left."""
-    files = sorted(expect.glob(f"layer-{platform}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
+def _compare_layers(recording: Recording, platform: str, ours: BuiltImage) -> Iterator[str]:
+    """Which files share a layer, and in which order the layers lie; the top layer holds what is left.
+
+    What a rule changes in a package's file lies in our top layer, so that the package's layer is the same in all images.
+    """
+    files = sorted(recording.expect.glob(f"layer-{platform}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
     theirs, layers = [json.loads(path.read_text())["entries"] for path in files], ours.layers(platform)
     recorded = [{entry["path"] for entry in layer if entry["type"] != "dir"} for layer in theirs]
     found = [{entry["path"] for entry in layer if entry["type"] != "dir"} for layer in layers]
@@ -173,10 +189,23 @@ def _compare_layers(expect: Path, platform: str, ours: BuiltImage) -> Iterator[s
             yield f"the database of layer {number} lists {', '.join(listed[0])}, not {', '.join(listed[1])}"
     if len(found) != len(recorded):
         yield f"{len(found)} layers, not {len(recorded)}"
+    changed = _changed(layers[-1], recording)
     for number, (left, right) in enumerate(zip(found[:-1], recorded[:-1], strict=False)):
-        difference = {path for path in left ^ right if not path.startswith("usr/lib/apk/db/")}
+        difference = {path for path in left ^ right if not path.startswith("usr/lib/apk/db/")} - changed
         if difference:
             yield f"layer {number} differs in {', '.join(sorted(difference)[:3])}"
+
+
+def _changed(top: list[dict[str, Any]], recording: Recording) -> set[str]:
+    """Paths of a layer that packages ship otherwise."""
+    shipped = owners_in(dict(recording.packages))
+    keys = ("sha256", "mode", "uid", "gid")
+    return {
+        entry["path"]
+        for entry in top
+        if entry["path"] in shipped
+        and all([entry.get(key) for key in keys] != [row.get(key) for key in keys] for row in shipped[entry["path"]])
+    }
 
 
 def recorded_tree(expect: Path, platform: str) -> Tree:
@@ -185,13 +214,9 @@ def recorded_tree(expect: Path, platform: str) -> Tree:
     return {entry["path"]: {"linkname": "", **entry} for layer in layers for entry in json.loads(layer.read_text())["entries"]}
 
 
-def _wanted_packages(expect: Path, case: Case, recorded: Tree) -> list[str]:
-    verdict = expect / "apk-tools.json"
-    if case.get("apk_tools_agrees") is False and verdict.exists():
-        answer = json.loads(verdict.read_text())
-        if answer["rc"] == 0:
-            return sorted(str(name) for name in answer["packages"])
-    return installed(database_of(recorded))
+def _wanted_packages(recording: Recording, recorded: Tree) -> list[str]:
+    right = recording.tools_packages()
+    return installed(database_of(recorded)) if right is None else sorted(f"{name}-{version}" for name, version in right)
 
 
 def owners_in(packages: Owners) -> Owners:
@@ -203,19 +228,14 @@ def owners_in(packages: Owners) -> Owners:
     return found
 
 
-def _formats(folder: Path, case: Case, temporary: Path) -> Iterator[Outcome]:
+def _formats(folder: Path, case: Mapping[str, Any], temporary: Path) -> Iterator[Outcome]:
     for form, wanted in case.get("formats", {}).items():
         words = ["image", "packages", case["config"], "--format", form, "--cache-dir", str(temporary / "cache")]
         answer = run_command(words, folder, case["env"])
         good = answer.code == wanted["rc"] and answer.output == wanted["stdout"]
-        detail = "" if good else f"exit code {answer.code}: {answer.output!r}"
-        yield Outcome(PASSED if good else FAILED, case["config"], f"{case['name']} {form}", detail, "formats")
-
-
-def _judged(file: str, case: str, score: str, faults: Iterable[str]) -> Outcome:
-    listed = list(faults)
-    more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
-    return Outcome(FAILED, file, case, listed[0] + more, score) if listed else Outcome(PASSED, file, case, "", score)
+        cause = "format-without-field" if f"`{form}` is no format" in answer.errors and "{{" not in form else ""
+        faults = [] if good else [Difference(f"exit code {answer.code}: {answer.output!r}", cause)]
+        yield judged(case["config"], f"{case['name']} {form}", "formats", faults)
 
 
 SUITES = (

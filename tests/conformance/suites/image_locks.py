@@ -14,35 +14,40 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.scoring import FAILED, PASSED, Outcome, Suite
-from tests.conformance.suites.apko_images import is_golden, is_runs
-from tests.conformance.suites.commands import Answer, run_command
+from tests.conformance.scoring import Difference, Outcome, Suite, judged
+from tests.conformance.suites.apko_images import is_golden, is_runs, package_entries
+from tests.conformance.suites.commands import Answer, run_command, run_judged
+from tests.conformance.suites.peer_ways import Recording
 
+from apkiln.core.secret import redact_url
+
+Rows = Mapping[tuple[str, str, str], Mapping[str, Any]]
 _ROW = ("name", "url", "version", "architecture", "signature", "control", "data", "checksum")
 _REPOSITORY = ("name", "url", "architecture")
 
 
 def run_recorded(folder: Path) -> Iterator[Outcome]:
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest, packages = json.loads((folder / "manifest.json").read_text()), package_entries(folder)
     with tempfile.TemporaryDirectory() as temporary:
         for case in manifest["cases"]:
             if "--lockfile" not in case["args"]:
-                yield from _run_case(folder, case, Path(temporary))
+                yield from _run_case(Recording(folder, case, packages), Path(temporary))
 
 
-def _run_case(folder: Path, case: Mapping[str, Any], temporary: Path) -> Iterator[Outcome]:
-    file, name, recorded = case["config"], case["name"], folder / "cases" / case["name"] / "expect" / "lock.json"
+def _run_case(recording: Recording, temporary: Path) -> Iterator[Outcome]:
+    folder, case = recording.folder, recording.case
+    file, name, recorded = case["config"], case["name"], recording.expect / "lock.json"
     lock = temporary / f"{name}.lock.json"
     cache = ("--cache-dir", str(temporary / "cache"))
-    answer = run_command(["image", "lock", file, *_lock_flags(case), "--output", str(lock), *cache], folder, case["env"])
+    answer = run_judged(["image", "lock", file, *_lock_flags(case), "--output", str(lock), *cache], folder, case["env"])
     if recorded.exists():
-        yield _outcome(file, name, "document", _differences(answer, lock, json.loads(recorded.read_text())))
-    listed = recorded.with_name("show-packages.txt")
-    if listed.exists():
-        answer = run_command(["image", "packages", file, *cache], folder, case["env"])
-        yield _outcome(file, name, "packages", _listing(answer, listed, bool(case.get("apk_tools_agrees", True))))
+        document = json.loads(recorded.read_text())
+        yield judged(file, name, "document", _differences(answer, lock, document, recording))
+    if (recording.expect / "show-packages.txt").exists():
+        answer = run_judged(["image", "packages", file, *cache], folder, case["env"])
+        yield judged(file, name, "packages", _listing(answer, recording))
     if lock.exists() and not case["expect_failure"]:
-        yield _outcome(file, name, "rebuild", _rebuilt(folder, case, lock, temporary))
+        yield judged(file, name, "rebuild", map(Difference, _rebuilt(folder, case, lock, temporary)))
 
 
 def _lock_flags(case: Mapping[str, Any]) -> list[str]:
@@ -57,25 +62,40 @@ def _lock_flags(case: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _differences(answer: Answer, lock: Path, recorded: Any) -> Iterator[str]:
+def _differences(answer: Answer, lock: Path, recorded: Any, recording: Recording | None = None) -> Iterator[Difference]:
     if answer.code:
-        yield f"exit code {answer.code}: {answer.first_error}"
+        cause = recording.of_lock_refusal(answer) if recording else ""
+        yield Difference(f"exit code {answer.code}: {answer.first_error}", cause)
         return
     ours, theirs = json.loads(lock.read_text()), recorded
     if ours["config"] != theirs["config"]:
-        yield f"config: {ours['config']}"
+        yield Difference(f"config: {ours['config']}")
     contents, wanted = ours["contents"], theirs["contents"]
     if contents["keyring"] != wanted["keyring"]:
-        yield "keyring"
+        yield Difference("keyring")
     for key in ("build_repositories", "runtime_repositories", "repositories"):
-        if _cut(contents[key], _REPOSITORY) != _cut(wanted[key], _REPOSITORY):
-            yield f"{key}: {_cut(contents[key], _REPOSITORY)}"
-    found, expected = _rows(contents["packages"]), _rows(wanted["packages"])
-    for row in sorted(found.keys() ^ expected.keys()):
-        yield f"{' '.join(row)} is only in {'ours' if row in found else 'theirs'}"
-    for row in sorted(found.keys() & expected.keys()):
-        if found[row] != expected[row]:
-            yield f"{' '.join(row)}: {found[row]}"
+        left, right = _cut(contents[key], _REPOSITORY), _cut(wanted[key], _REPOSITORY)
+        if left != right:
+            yield Difference(f"{key}: {left}", "password-in-lock" if left == _redacted(right) else "")
+    yield from _row_differences(_rows(contents["packages"]), _rows(wanted["packages"]), recording)
+
+
+def _row_differences(found: Rows, theirs: Rows, recording: Recording | None) -> Iterator[Difference]:
+    """Which packages are locked: as apk-tools has it where its set is not the peer's; and what is said of each."""
+    right = recording.tools_packages() if recording else None
+    wanted = {row[1:] for row in theirs} if right is None else right
+    for row in sorted(found.keys() | theirs.keys()):
+        if row in found and row in theirs:
+            if found[row] != theirs[row]:
+                yield Difference(f"{' '.join(row)}: {found[row]}", recording.of_lock_row(row, theirs) if recording else "")
+        elif (row in found) != (row[1:] in wanted) or right is None:
+            text = f"{' '.join(row)} is only in {'ours' if row in found else 'theirs'}"
+            yield Difference(text, recording.of_lock_row(row, theirs) if recording else "")
+
+
+def _redacted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Addresses without passwords.  The peer's name of a repository is its address without the scheme."""
+    return [{**row, "url": redact_url(row["url"]), "name": redact_url(f"x://{row['name']}").removeprefix("x://")} for row in rows]
 
 
 def _cut(rows: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> list[dict[str, Any]]:
@@ -86,18 +106,16 @@ def _rows(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], dict[
     return {(row["architecture"], row["name"], row["version"]): row for row in _cut(rows, _ROW)}
 
 
-def _listing(answer: Answer, recorded: Path, peer_is_right: bool) -> Iterator[str]:
+def _listing(answer: Answer, recording: Recording) -> Iterator[Difference]:
     """The peer lists one set for all architectures; where apk-tools disagrees with it, apk-tools is right."""
-    verdict = recorded.with_name("apk-tools.json")
-    wanted = {tuple(line.split()) for line in recorded.read_text().splitlines()}
-    if not peer_is_right and verdict.exists() and json.loads(verdict.read_text())["rc"] == 0:
-        wanted = {tuple(name.rsplit("-", 2)) for name in json.loads(verdict.read_text())["packages"]}
-        wanted = {(name, f"{version}-{release}") for name, version, release in wanted}
+    right = recording.tools_packages()
+    listed = (recording.expect / "show-packages.txt").read_text()
+    wanted = {tuple(line.split()) for line in listed.splitlines()} if right is None else right
     found = {tuple(line.split()) for line in answer.output.splitlines() if " " in line}
     if answer.code:
-        yield f"exit code {answer.code}: {answer.first_error}"
+        yield Difference(f"exit code {answer.code}: {answer.first_error}", recording.of_lock_refusal(answer))
     elif found != wanted:
-        yield f"{sorted(found ^ wanted)}"
+        yield Difference(f"{sorted(found ^ wanted)}")
 
 
 def _rebuilt(folder: Path, case: Mapping[str, Any], lock: Path, temporary: Path) -> Iterator[str]:
@@ -131,19 +149,13 @@ def run_golden(folder: Path) -> Iterator[Outcome]:
         lock, cache = Path(temporary, "lock.json"), ("--cache-dir", f"{temporary}/cache")
         answer = run_command(["apko", "lock", "testdata/apko.yaml", "--output", str(lock), *cache], directory, {})
         recorded["config"]["name"] = "testdata/apko.yaml"
-        yield _outcome(file, "document", "", _differences(answer, lock, recorded))
+        yield judged(file, "document", "", _differences(answer, lock, recorded))
         build = ["image", "build", "testdata/apko.yaml", "golden:latest", "--vcs=false"]
         direct = run_command([*build, f"{temporary}/one", *cache], directory, {})
         cold = ("--cache-dir", f"{temporary}/cold", "--lockfile", "testdata/apko.lock.json")
         locked = run_command([*build, f"{temporary}/two", *cold], directory, {})
         same = direct.code == locked.code == 0 and direct.output == locked.output
-        yield _outcome(file, "build", "", [] if same else [locked.first_error or locked.output])
-
-
-def _outcome(file: str, case: str, score: str, faults: Iterable[str]) -> Outcome:
-    listed = list(faults)
-    more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
-    return Outcome(FAILED, file, case, listed[0] + more, score) if listed else Outcome(PASSED, file, case, "", score)
+        yield judged(file, "build", "", [] if same else [Difference(locked.first_error or locked.output)])
 
 
 SUITES = (

@@ -13,7 +13,9 @@ import json
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from tests.conformance.scoring import Difference
 
 from apkiln.core.errors import FormatError
 from apkiln.core.secret import redact_url
@@ -24,6 +26,26 @@ Tree = dict[str, Entry]
 Owners = Mapping[str, list[Entry]]
 """Path to what the installed packages say of it."""
 
+
+class Explanation(Protocol):
+    """Names the cause of a difference; empty = it has none that is known."""
+
+    def of_entry(self, path: str, ours: Entry | None, theirs: Entry | None, database: str) -> str: ...
+
+    def of_document(self, ours: Any, theirs: Any) -> str: ...
+
+
+class Unexplained:
+    """No difference is expected."""
+
+    def of_entry(self, path: str, ours: Entry | None, theirs: Entry | None, database: str) -> str:
+        return ""
+
+    def of_document(self, ours: Any, theirs: Any) -> str:
+        return ""
+
+
+UNEXPLAINED = Unexplained()
 _TYPES = {b"0": "file", b"\0": "file", b"1": "hardlink", b"2": "symlink", b"3": "char", b"4": "block", b"5": "dir", b"6": "fifo"}
 _OWN = ("etc/apkiln", "var/lib/db/sbom/apkiln-image.spdx.json")
 _OWN_DIRECTORIES = frozenset({"var/lib", "var/lib/db", "var/lib/db/sbom"})
@@ -111,16 +133,20 @@ def installed(database: str) -> list[str]:
     return sorted(found)
 
 
-def compare_trees(ours: Tree, theirs: Tree, owners: Owners, arch: str) -> Iterator[str]:
-    """Every difference that counts, as one line."""
+def compare_trees(ours: Tree, theirs: Tree, owners: Owners, arch: str, why: Explanation = UNEXPLAINED) -> Iterator[Difference]:
+    """Every difference that counts."""
+    database = database_of(ours)
     for path in sorted(ours.keys() | theirs.keys()):
         if path in _JUDGED_ELSEWHERE or path.startswith(_OWN) or (path in _OWN_DIRECTORIES and path not in theirs):
             continue
-        if path not in ours or path not in theirs:
-            yield f"{path} is {'missing' if path in theirs else 'there without need'}"
+        left, right = ours.get(path), theirs.get(path)
+        if left is None or right is None:
+            text = f"{path} is {'there without need' if right is None else 'missing'}"
+            yield Difference(text, why.of_entry(path, left, right, database))
             continue
-        yield from _compare_entries(path, _inode(ours, ours[path]), _inode(theirs, theirs[path]), owners.get(path, []), arch)
-    yield from _compare_copies(ours.get("etc/apko.json"), theirs.get("etc/apko.json"))
+        for text in _compare_entries(path, _inode(ours, left), _inode(theirs, right), owners.get(path, []), arch):
+            yield Difference(text, why.of_entry(path, left, right, database))
+    yield from map(Difference, _compare_copies(ours.get("etc/apko.json"), theirs.get("etc/apko.json")))
 
 
 def _inode(tree: Tree, entry: Entry) -> Entry:
@@ -184,11 +210,15 @@ def _compare_copies(ours: Entry | None, theirs: Entry | None) -> Iterator[str]:
             yield f"etc/apko.json has another {key}"
 
 
-def compare_configurations(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+def compare_configurations(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], why: Explanation = UNEXPLAINED
+) -> Iterator[Difference]:
     """The configuration blob, but for who made it."""
-    for key in ("architecture", "variant", "os", "created", "config"):
-        if ours.get(key) != theirs.get(key):
-            yield f"the configuration has another `{key}`: {_first_difference(ours.get(key), theirs.get(key))}"
+    for key in ("architecture", "variant", "os", "os.features", "created", "config"):
+        left, right = ours.get(key), theirs.get(key)
+        if left != right:
+            text = f"the configuration has another `{key}`: {_first_difference(left, right)}"
+            yield Difference(text, why.of_document({key: left}, {key: right}))
 
 
 def _first_difference(ours: Any, theirs: Any) -> str:
@@ -199,12 +229,13 @@ def _first_difference(ours: Any, theirs: Any) -> str:
     return f"{ours!r}, not {theirs!r}"
 
 
-def compare_indexes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+def compare_indexes(ours: Mapping[str, Any], theirs: Mapping[str, Any], why: Explanation = UNEXPLAINED) -> Iterator[Difference]:
     """Platforms in order, and annotations."""
     if [row["platform"] for row in ours["manifests"]] != [row["platform"] for row in theirs["manifests"]]:
-        yield "the index lists other platforms"
-    if ours.get("annotations") != theirs.get("annotations"):
-        yield f"the index has other annotations: {_first_difference(ours.get('annotations'), theirs.get('annotations'))}"
+        yield Difference("the index lists other platforms")
+    left, right = ours.get("annotations", {}), theirs.get("annotations", {})
+    if left != right:
+        yield Difference(f"the index has other annotations: {_first_difference(left, right)}", why.of_document(left, right))
 
 
 def database_of(tree: Tree) -> str:
