@@ -85,8 +85,12 @@ class Others(NamedTuple):
 
 
 def packages_of(name: str) -> list[str]:
+    """The Debian packages that a definition asks for; a bundle is part of its package."""
     text = (ROOT / EXAMPLES / f"{name}.yaml").read_text()
-    return re.findall(r"^    - (\S+)$", text[text.index("  packages:") :].split("\n\n")[0], re.MULTILINE)
+    return [
+        item.removesuffix("-bundle")
+        for item in re.findall(r"^    - (\S+)$", text[text.index("  packages:") :].split("\n\n")[0], re.MULTILINE)
+    ]
 
 
 def fill_repository(place: Place, names: list[str]) -> None:

@@ -44,6 +44,7 @@ class BinaryPackage:
     conflicts: tuple[Group, ...]
     """Breaks, then Conflicts."""
     replaces: tuple[Group, ...]
+    enhances: tuple[Group, ...] = ()
     filename: str = ""
     """Path below the archive's root; empty in a control file."""
     size: int = 0
@@ -76,6 +77,7 @@ def binary_package(stanza: Stanza, architecture: str, archive: int = 0, origin: 
             provides=_provides(stanza, architecture),
             conflicts=_groups(stanza, ("Breaks", "Conflicts"), architecture),
             replaces=_groups(stanza, ("Replaces",), architecture),
+            enhances=_groups(stanza, ("Enhances",), architecture),
             filename=stanza.folded("Filename"),
             size=_size(stanza),
             sha256=_sha256(stanza),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from apkiln.debian.file_tree import EMPTY_TREE, FileTree
+from apkiln.debian.splitting import SplitTree, split_tree
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.x509_subject import pem_certificates, subject_hash
 
@@ -33,6 +35,16 @@ def certificate_files(contents: Mapping[str, bytes], mtime: int) -> Iterator[tup
             yield _link(f"{DIRECTORY}/{key}.{hashes.get(key, 0)}", name, mtime)
             hashes[key] = hashes.get(key, 0) + 1
     yield _file(BUNDLE, bundle, mtime)
+
+
+def split_bundle(tree: FileTree, identity: str) -> SplitTree:
+    """Cut off what a program needs that only reads the bundle: that file, the copyright, and what scanners know the package by,
+    which lies in the directory `identity`.  A package without bundle stays whole."""
+    if all(entry.path != BUNDLE for entry in tree.entries):
+        return SplitTree(tree, EMPTY_TREE)
+    return split_tree(
+        tree, lambda entry: entry.path == BUNDLE or entry.path.startswith(f"{identity}/") or entry.path.endswith("/copyright")
+    )
 
 
 def _link_name(path: str) -> str:

@@ -11,6 +11,7 @@ from apkiln.core.limits import GIB, Limits
 from apkiln.core.origin import Origin
 from apkiln.debian.accounts import AccountRegistry
 from apkiln.debian.applying import apply_steps
+from apkiln.debian.certificates import split_bundle
 from apkiln.debian.documentation import split_documentation
 from apkiln.debian.facts import PackageFacts, package_facts
 from apkiln.debian.file_tree import FileTree, build_tree, md5_of, merged_path, with_files
@@ -24,7 +25,7 @@ from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.deb.md5sums import parse_md5sums, write_md5sums
 from apkiln.formats.deb.package import DebControl, DebReader
 
-CONVERTER_VERSION = 2
+CONVERTER_VERSION = 3
 """Raise it when the same input gives other bytes: cached conversions are then not used."""
 STATUS_DIRECTORY = "var/lib/dpkg/status.d"
 """Where scanners look for the control fields of packages without dpkg (§10)."""
@@ -48,8 +49,8 @@ class ConversionPlan:
     mapped: MappedPackage
     deb_sha256: str
     kind: str = "package"
-    """`package`; `documentation` for the part of a package that people read; `layout` for the generated base layout; `meta` for a
-    package without files."""
+    """`package`; `documentation` for the part of a package that people read; `certificates` for the part with the bundle of
+    authorities; `layout` for the generated base layout; `meta` for a package without files."""
     source: str = ""
     """Name of the Debian package that the files come from; empty for generated ones."""
 
@@ -95,11 +96,13 @@ def facts_of(unpacked: UnpackedDeb, architecture: str, overrides: Mapping[tuple[
 
 
 class ConvertedTrees(NamedTuple):
-    """The files of a `.deb`, cut in two."""
+    """The files of a `.deb`, cut into packages."""
 
     main: FileTree
     documentation: FileTree
     """What people read; without entries when there is none."""
+    certificates: FileTree
+    """The bundle of certificate authorities with its licence; without entries for every package but those that make one."""
 
 
 def converted_trees(unpacked: UnpackedDeb, steps: Iterable[Step], accounts: AccountRegistry) -> ConvertedTrees:
@@ -108,7 +111,9 @@ def converted_trees(unpacked: UnpackedDeb, steps: Iterable[Step], accounts: Acco
     newest = unpacked.control.newest
     changed = translate(name, apply_steps(unpacked.tree, steps, accounts, newest, name), newest)
     main, documentation = split_documentation(changed)
-    return ConvertedTrees(with_files(main, _status_files(name, unpacked.control, main, newest), newest, name), documentation)
+    scanned = with_files(main, _status_files(name, unpacked.control, main, newest), newest, name)
+    rest, certificates = split_bundle(scanned, STATUS_DIRECTORY)
+    return ConvertedTrees(rest, documentation, certificates)
 
 
 def _status_files(name: str, control: DebControl, tree: FileTree, newest: int) -> Iterator[tuple[Entry, bytes]]:
@@ -147,4 +152,5 @@ def package_info(mapped: MappedPackage, build_date: int) -> PackageInfo:
         replaces_priority=mapped.replaces_priority,
         provider_priority=mapped.provider_priority,
         comments=mapped.comments,
+        install_if=mapped.install_if,
     )

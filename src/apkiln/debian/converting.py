@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
@@ -41,6 +41,8 @@ from apkiln.system.store import Store
 
 _FACTS_TABLE, _PREPARED_TABLE = "deb-facts", "deb-prepared"
 _CHUNK = 1 << 20
+_Stored: TypeAlias = tuple[DataMember, DataMember | None, DataMember | None, int]
+"""Parts of a package as in `PreparedPackage`, and its newest time."""
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -72,6 +74,8 @@ class PreparedPackage:
     """Its bytes are the blob of this SHA-256."""
     documentation: DataMember | None
     """As `data`, of the part that people read; None when there is none."""
+    certificates: DataMember | None
+    """As `data`, of the bundle of certificate authorities; None when there is none."""
     newest: int
     """Build date: newest time in the control member, Unix seconds."""
 
@@ -163,16 +167,17 @@ def _finished(
     stored = access.store.get(_PREPARED_TABLE, key)
     if stored is not None:
         with suppress(msgspec.DecodeError):  # written by another version of this program
-            data, documentation, newest = msgspec.msgpack.decode(stored, type=tuple[DataMember, DataMember | None, int])
-            if all(access.store.size(Digest.sha256(item.sha256)) == item.size for item in (data, documentation) if item):
-                return PreparedPackage(facts, data, documentation, newest)
+            data, documentation, certificates, newest = msgspec.msgpack.decode(stored, type=_Stored)
+            members = (data, documentation, certificates)
+            if all(access.store.size(Digest.sha256(item.sha256)) == item.size for item in members if item):
+                return PreparedPackage(facts, data, documentation, certificates, newest)
     unpacked = unpacked or _unpacked(package, access)
     trees = converted_trees(unpacked, facts.translation.steps, accounts)
     data = _store_data(trees.main, access)
-    documentation = _store_data(trees.documentation, access) if trees.documentation.entries else None
+    documentation, certificates = (_store_data(tree, access) if tree.entries else None for tree in trees[1:])
     newest = unpacked.control.newest
-    access.store.put(_PREPARED_TABLE, key, msgspec.msgpack.encode((data, documentation, newest)))
-    return PreparedPackage(facts, data, documentation, newest)
+    access.store.put(_PREPARED_TABLE, key, msgspec.msgpack.encode((data, documentation, certificates, newest)))
+    return PreparedPackage(facts, data, documentation, certificates, newest)
 
 
 def _store_data(tree: FileTree, access: ImportAccess) -> DataMember:
@@ -234,7 +239,7 @@ def convert_all(
         if plan.kind == "meta":
             return _assembled(plan, _store_data(EMPTY_TREE, access), 0, None, None, access)
         item = prepared[plan.source]
-        data = item.documentation if plan.kind == "documentation" else item.data
+        data = {"documentation": item.documentation, "certificates": item.certificates}.get(plan.kind, item.data)
         assert data is not None, "planned from the same packages"
         facts = item.facts if plan.kind == "package" else None
         return _assembled(plan, data, item.newest, packages[plan.source], facts, access)

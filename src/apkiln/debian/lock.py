@@ -22,7 +22,7 @@ from apkiln.debian.snapshot import SuiteList
 VERSION = 1
 LEDGER = "versions.jsonl"
 """Name of the file that holds the ledger of a repository."""
-_LISTS = ("depends", "provides", "replaces", "comments")
+_LISTS = ("depends", "provides", "replaces", "comments", "install_if")
 _LEDGER_FIELDS = ("name", "version", "kind", "label", "revision", "lead")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from apkiln.core.arch import from_debian
-from apkiln.core.errors import InputError
+from apkiln.core.errors import ConfigurationError, InputError
 from apkiln.core.origin import Origin
 from apkiln.debian.binaries import BinaryPackage
 from apkiln.debian.closure import Choice
@@ -17,7 +17,7 @@ from apkiln.debian.snapshot import Snapshot
 from apkiln.formats.deb.copyright import licence_reference
 from apkiln.formats.deb.relations import Relation
 
-MAPPING_VERSION = 4
+MAPPING_VERSION = 5
 """Raise it when the same input gives other fields: cached imports are then not used."""
 REPLACING_PRIORITY = 100
 """`replaces_priority` of a package that takes over files of one it can be installed with."""
@@ -51,6 +51,8 @@ class MappedPackage:
     """0 = none."""
     comments: tuple[str, ...]
     """Raw Debian values that apk has no field for."""
+    install_if: tuple[str, ...] = ()
+    """What brings the package in by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Mapper:
         self._facts = facts
         self._licences = dict(overrides.licences)
         self._priorities = dict(overrides.priorities)
+        self._enhances = dict(overrides.enhances)
 
     def seed(self, packages: Iterable[BinaryPackage]) -> None:
         """Give the ledger every version the snapshot holds of these packages and every version their relations name, each
@@ -85,7 +88,7 @@ class Mapper:
             for name, version in package.provides:
                 if version:
                     seen.setdefault(name, {})[version] = PACKAGE
-            for group in (*package.depends, *package.conflicts, *package.replaces):
+            for group in (*package.depends, *package.conflicts, *package.replaces, *package.enhances):
                 for relation in group:
                     if relation.version:
                         seen.setdefault(relation.name, {}).setdefault(relation.version, ANCHOR)
@@ -95,7 +98,8 @@ class Mapper:
     def map(self, package: BinaryPackage, choices: Iterable[Choice], layout: str = "") -> MappingResult:
         """Map one package with the dependencies chosen for it; `layout` is a further dependency.
 
-        Raises InputError (`unknown-architecture`), VersionGapError, FormatError (`version-syntax`).
+        Raises InputError (`unknown-architecture`), VersionGapError, FormatError (`version-syntax`), ConfigurationError
+        (`not-enhanced`).
         """
         notes: list[str] = []
         depends = {self.dependency(choice) for choice in choices if choice.provider != package.name}
@@ -117,6 +121,7 @@ class Mapper:
             replaces_priority=self._priority(package),
             provider_priority=self._priorities.get(package.name, 0),
             comments=_comments(package),
+            install_if=self._install_if(package),
         )
         return MappingResult(mapped, unknown_conflicts + unknown_replaces, tuple(notes))
 
@@ -148,6 +153,22 @@ class Mapper:
             return REPLACING_PRIORITY
         facts = self._facts.get(package.name)
         return OWNING_PRIORITY if facts is not None and _owns_directories(facts) else 0
+
+    def _install_if(self, package: BinaryPackage) -> tuple[str, ...]:
+        """The one relation of `Enhances` that an override picks: apk's list means all of its items, Debian's any of them."""
+        wanted = self._enhances.get(package.name)
+        if wanted is None:
+            return ()
+        for group in package.enhances:
+            for relation in group:
+                if relation.name == wanted:
+                    return (self._relation(relation),)
+        raise ConfigurationError(
+            f"`{package.name}` does not enhance `{wanted}`",
+            reason="not-enhanced",
+            origin=Origin(package=package.name),
+            hint="take it out of `enhances` in the override file",
+        )
 
     def _is_exclusion(self, relation: Relation) -> bool:
         """Whether a conflict may be carried over.

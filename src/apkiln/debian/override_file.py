@@ -6,7 +6,8 @@ keep: [PACKAGE …]          installer-only packages that stay whatever the proo
 drop: [PACKAGE …]          packages that count as installer-only; the proof is still asked
 acknowledged: [{package: NAME, path: PATH, reason: TEXT} …]     evidence that a person found to be none
 licences:     {PACKAGE: SPDX-EXPRESSION}
-priorities:   {PACKAGE: {VIRTUAL: NUMBER}}                     provider_priority
+priorities:   {PACKAGE: NUMBER}                                provider_priority
+enhances:     {PACKAGE: PACKAGE}      the first comes into every image that has the second, which its `Enhances` names (§3)
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from apkiln.debian.pruning import Acknowledgement
 from apkiln.formats.yamlnode.compose import compose
 from apkiln.formats.yamlnode.reader import Value, root
 
-_KEYS = ("scripts", "alternatives", "keep", "drop", "acknowledged", "licences", "priorities")
+_KEYS = ("scripts", "alternatives", "keep", "drop", "acknowledged", "licences", "priorities", "enhances")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,6 +43,8 @@ class Overrides:
     """(package, SPDX expression)."""
     priorities: tuple[tuple[str, int], ...] = ()
     """(package, provider_priority)."""
+    enhances: tuple[tuple[str, str], ...] = ()
+    """(package, what it enhances)."""
     digest: str = ""
     """SHA-256 over all files, for locks and caches; empty for none."""
 
@@ -76,6 +79,7 @@ def _together(read: list[Overrides], digest: str) -> Overrides:
         tuple(item for overrides in read for item in overrides.acknowledged),
         tuple(sorted(dict(pair for overrides in read for pair in overrides.licences).items())),
         tuple(sorted(dict(pair for overrides in read for pair in overrides.priorities).items())),
+        tuple(sorted(dict(pair for overrides in read for pair in overrides.enhances).items())),
         digest,
     )
 
@@ -104,6 +108,7 @@ def _file(value: Value) -> Overrides:
         tuple(_acknowledgement(item) for item in fields.items("acknowledged")),
         fields.pairs("licences"),
         tuple((name, item.integer()) for name, item in (priorities.members() if priorities is not None else ())),
+        fields.pairs("enhances"),
     )
 
 

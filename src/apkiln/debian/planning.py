@@ -35,11 +35,29 @@ def package_plans(
         item = prepared[package.name]
         needed = layout.LAYOUT if _needs_layout(package, item.facts) else ""
         result = mapper.map(package, choices.get(package.name, ()), needed)
-        plans.append(ConversionPlan(result.package, package.sha256, source=package.name))
+        mapped = result.package
+        if item.certificates is not None:
+            bundle = _certificates_plan(mapped, package, snapshot)
+            plans.append(bundle)
+            needed = f"{bundle.mapped.name}={mapped.version}"
+            mapped = replace(mapped, depends=tuple(sorted((*mapped.depends, needed))))
+        plans.append(ConversionPlan(mapped, package.sha256, source=package.name))
         if item.documentation is not None:
             plans.append(_documentation_plan(result.package, package, snapshot))
         notes += [f"{package.name}: {note}" for note in result.notes]
     return plans, notes
+
+
+def _certificates_plan(mapped: MappedPackage, package: BinaryPackage, snapshot: Snapshot) -> ConversionPlan:
+    """`<name>-bundle`, for images that only read the bundle; earlier imports had its files in the package itself."""
+    name = f"{package.name}-bundle"
+    name = f"{name}-file" if snapshot.knows(name) else name
+    kept = tuple(comment for comment in mapped.comments if not comment.startswith("deb-version"))
+    bundle = replace(
+        mapped, name=name, description=f"{mapped.description} (bundle)", depends=(), provides=(), replaces=(package.name,),
+        replaces_priority=0, provider_priority=0, comments=kept, install_if=(),
+    )  # fmt: skip
+    return ConversionPlan(bundle, package.sha256, "certificates", package.name)
 
 
 def licence_note(plans: Iterable[ConversionPlan]) -> list[str]:
@@ -58,7 +76,7 @@ def _documentation_plan(mapped: MappedPackage, package: BinaryPackage, snapshot:
     kept = tuple(comment for comment in mapped.comments if not comment.startswith("deb-version"))
     documentation = replace(
         mapped, name=name, description=f"{mapped.description} (documentation)", depends=(), provides=(), replaces=(),
-        replaces_priority=0, provider_priority=0, comments=kept,
+        replaces_priority=0, provider_priority=0, comments=kept, install_if=(),
     )  # fmt: skip
     return ConversionPlan(documentation, package.sha256, "documentation", package.name)
 

@@ -91,6 +91,11 @@ def _relations(package: BinaryPackage, mapped: MappedPackage, choices: list[Choi
     excluded = tuple(item for item in mapped.depends if item.startswith("!"))
     yield from _listed("Conflicts", map(group_text, _groups(package.conflicts)), excluded)
     yield from _listed("Replaces", map(group_text, _groups(package.replaces)), mapped.replaces)
+    for item in map(group_text, _groups(package.enhances)):
+        comes = any(_name(item) == _name(wanted) for wanted in mapped.install_if)
+        yield Pair(
+            "Enhances", item, f"install_if {mapped.install_if[0]}" if comes else "", "" if comes else "only by an override"
+        )
     if mapped.replaces_priority:
         yield Pair(
             "", "", f"replaces_priority {mapped.replaces_priority}", "it takes over files of packages it is installed with"

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -20,15 +21,21 @@ from apkiln.core.errors import (
     UsageError,
     VerificationError,
 )
-from apkiln.debian.converting import ImportAccess
+from apkiln.core.limits import DEFAULT_LIMITS
+from apkiln.debian.converting import ConvertedPackage, ImportAccess
 from apkiln.debian.importing import ImportRequest, ImportResult, import_packages
 from apkiln.debian.ledger import LedgerRow
 from apkiln.debian.lock import read_lock
 from apkiln.debian.override_file import NO_OVERRIDES, read_overrides
 from apkiln.debian.replaying import replay
 from apkiln.debian.side_by_side import map_package
+from apkiln.debian.staging import write_converted
 from apkiln.debian.suites import check_instants, with_further_suites
+from apkiln.formats.apk.dependency import parse_dependency
+from apkiln.formats.apk.package import read_package
+from apkiln.formats.archive.entry import EntryType
 from apkiln.formats.deb.sources import Source
+from apkiln.formats.deflate.codec import canonical_codec
 from apkiln.system.memory_store import MemoryStore
 from apkiln.system.package_archive import MemoryArchive
 
@@ -298,3 +305,55 @@ def test_scripts_decide_about_shared_directories(access: Access, deb: Deb) -> No
         "server": 0,
         "tools": 10,
     }
+
+
+def test_a_certificate_bundle_becomes_a_package_of_its_own(suites: dict[str, list[bytes]], access: Access, deb: Deb) -> None:
+    files = {
+        "etc/ssl/certs/ca-certificates.crt": b"bundle",
+        "usr/share/ca-certificates/a.crt": b"one",
+        "usr/share/doc/roots/copyright": b"free",
+        "usr/share/doc/roots/README": b"read",
+    }
+    suites["made"].append(deb("roots", "2", files, Depends="app"))
+    store = MemoryStore()
+    result = import_packages(request("roots"), (), access(suites, store))
+    assert depends(result)["roots-bundle"] == ()
+    assert f"roots-bundle={versions(result)['roots']}" in depends(result)["roots"]
+    bundle = next(item for item in result.converted if item.info.name == "roots-bundle")
+    assert bundle.info.replaces == ("roots",), "an earlier import had its files in the package itself"
+    assert paths_of(bundle, store) == {
+        "etc/ssl/certs/ca-certificates.crt",
+        "usr/share/doc/roots/copyright",
+        "var/lib/dpkg/status.d/roots",
+        "var/lib/dpkg/status.d/roots.md5sums",
+    }
+    rest = paths_of(next(item for item in result.converted if item.info.name == "roots"), store)
+    assert "usr/share/ca-certificates/a.crt" in rest
+    assert not rest & paths_of(bundle, store)
+    again = import_packages(request("roots"), result.ledger, access(suites, store))
+    assert again.lock == result.lock
+
+
+def test_what_enhances_another_comes_by_itself_where_it_is_asked_for(
+    suites: dict[str, list[bytes]], access: Access, deb: Deb
+) -> None:
+    suites["made"].append(deb("more", "3", {"usr/share/more": b"m"}, Enhances="nothing, app (>= 0.5) | other"))
+    plain = import_packages(request("app", "more"), (), access(suites))
+    assert installed_by(plain, "more") == (), "Debian's field alone brings in nothing"
+    asked = import_packages(request("app", "more", overrides=overrides("enhances: {more: app}")), (), access(suites))
+    (relation,) = installed_by(asked, "more")
+    assert relation.startswith("app>=") and parse_dependency(relation).name == "app"
+    with pytest.raises(ApkilnError) as caught:
+        import_packages(request("app", "more", overrides=overrides("enhances: {more: helper}")), (), access(suites))
+    assert caught.value.reason == "not-enhanced"
+
+
+def installed_by(result: ImportResult, name: str) -> tuple[str, ...]:
+    return next(item.info.install_if for item in result.converted if item.info.name == name)
+
+
+def paths_of(item: ConvertedPackage, store: MemoryStore) -> set[str]:
+    output: list[bytes] = []
+    write_converted(item, store, canonical_codec(), output.append)
+    contents = read_package(BytesIO(b"".join(output)), DEFAULT_LIMITS)
+    return {item.entry.path for item in contents.entries if item.entry.type is not EntryType.DIRECTORY}
