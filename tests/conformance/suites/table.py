@@ -19,6 +19,7 @@ MODULES = (
     "melange_definitions",
     "melange_compiled",
     "melange_analysis",
+    "melange_linters",
     "field_reports",
 )
 

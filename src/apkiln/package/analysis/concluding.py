@@ -12,6 +12,8 @@ from apkiln.package.analysis.conclusion import Analysis, AnalysisContext
 from apkiln.package.analysis.facts import TreeFacts
 from apkiln.package.analysis.generators.relations import Relations, Scene
 from apkiln.package.analysis.generators.table import GENERATORS
+from apkiln.package.analysis.linters.linting import lint
+from apkiln.package.analysis.linters.scene import LintScene
 from apkiln.package.analysis.tree import Tree
 from apkiln.package.definition.model import Dependencies, PackageOptions
 from apkiln.package.definition.parts import part_named
@@ -31,7 +33,17 @@ def conclude(facts: TreeFacts, context: AnalysisContext) -> Analysis:
     scene = scene_of(facts, context)
     generated = generate(scene)
     depends, provides = with_declared(generated, scene.part.dependencies)
-    return Analysis(depends, provides, generated.vendored, notes=generated.notes)
+    lint_scene = LintScene(
+        tree=scene.tree,
+        part=scene.part,
+        definition=context.definition,
+        arch=context.arch,
+        siblings=scene.siblings[1:],
+        depends=depends,
+        provides=provides,
+        vendored=generated.vendored,
+    )
+    return Analysis(depends, provides, generated.vendored, lint(lint_scene, context.lint), generated.notes)
 
 
 def scene_of(facts: TreeFacts, context: AnalysisContext) -> Scene:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.value import value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.package.analysis.facts import TreeFacts
+from apkiln.package.analysis.finding import Finding
+from apkiln.package.analysis.linters.settings import DEFAULT_SETTINGS, LintSettings
 from apkiln.package.analysis.rules import DEFAULT_RULES, AnalysisRules
 from apkiln.package.definition.model import PackageDefinition
 
@@ -24,27 +26,7 @@ class AnalysisContext:
     guest: tuple[IndexRecord, ...] = ()
     """Packages installed where it was built."""
     rules: AnalysisRules = DEFAULT_RULES
-
-
-Row: TypeAlias = tuple[tuple[str, "str | int | tuple[str, ...]"], ...]
-"""Facts by name, in order."""
-
-
-class Finding(NamedTuple):
-    """One linter's finding about one package."""
-
-    linter: str
-    message: str
-    required: bool = False
-    """The package is refused."""
-    explain: str = ""
-    """What to do about it."""
-    paths: tuple[str, ...] = ()
-    """Sorted."""
-    rows_name: str = ""
-    """What `rows` are called in results; empty = there are paths only."""
-    rows: tuple[Row, ...] = ()
-    totals: Row = ()
+    lint: LintSettings = DEFAULT_SETTINGS
 
 
 class Analysis(NamedTuple):

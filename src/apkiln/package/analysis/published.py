@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from apkiln.core.arch import Arch
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.value import value
 from apkiln.formats.apk.contents import PackageContents
@@ -12,8 +13,15 @@ from apkiln.formats.apk.control import ControlSection, read_control
 from apkiln.formats.apk.package import read_package
 from apkiln.formats.apk.policy import COMPAT, PackagePolicy
 from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.formats.yamlnode.reader import Text
+from apkiln.package.analysis.concluding import conclude
+from apkiln.package.analysis.conclusion import Analysis, AnalysisContext
 from apkiln.package.analysis.facts import FileFacts, TreeFacts
+from apkiln.package.analysis.linters.settings import DEFAULT_SETTINGS, LintSettings
 from apkiln.package.analysis.observing import HELD, alike_files, file_facts, walk_key
+from apkiln.package.compilation.resolving import parse
+from apkiln.package.definition.model import NOWHERE, Package, PackageDefinition
+from apkiln.package.definition.parts import part_named
 
 DEFINITION = ".melange.yaml"
 """File of the control section that holds the definition a package was built from."""
@@ -43,6 +51,29 @@ def read_published(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS, policy: Pa
             files[item.entry.path] = files.get(item.entry.path, FileFacts())._replace(sha256=item.sha256)
     definition = dict(control.other_files).get(DEFINITION, b"")
     return PublishedPackage(contents, TreeFacts(contents.info.name, entries, files), definition)
+
+
+def lint_published(package: PublishedPackage, settings: LintSettings = DEFAULT_SETTINGS) -> Analysis:
+    """The package by itself, with the findings of linters.
+
+    Relations and findings follow from its files and the definition it carries; of one that carries none only the name and the
+    version are known.  Raises what reading the definition raises.
+    """
+    info = package.contents.info
+    definition = definition_of(package)
+    return conclude(package.facts, AnalysisContext(Arch.parse(info.arch), definition, lint=settings))
+
+
+def definition_of(package: PublishedPackage) -> PackageDefinition:
+    """The definition a package carries, with the package's own version; a bare one when it carries none or is not part of it."""
+    info = package.contents.info
+    number, _, epoch = info.version.rpartition("-r")
+    version = Text(number or info.version, NOWHERE)
+    if package.definition:
+        found, _ = parse(package.definition, DEFINITION)
+        if part_named(found, info.name) is not None:
+            return found._replace(package=found.package._replace(version=version, epoch=int(epoch) if epoch.isdigit() else 0))
+    return PackageDefinition(Package(Text(info.name, NOWHERE), version, int(epoch) if epoch.isdigit() else 0))
 
 
 class _Receiver:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from apkiln.core.errors import ConflictError
+from apkiln.core.errors import ConflictError, FaultCollector, ViolationError
 from apkiln.core.origin import Origin
 from apkiln.core.value import value
 from apkiln.formats.apk.package_writer import DataMember, PackageDraft, WrittenPackage, write_around, write_data
@@ -58,15 +58,18 @@ def emit(request: EmissionRequest, trees: Sequence[OutputTree], access: Emission
     Equal arguments give equal bytes, whatever the order of entries.  Every content is read once.  Nothing is published unless
     all packages are written: then one after the other appears under its name.
 
-    Raises the faults of `planning.plan_packages`, `package_writer.write_data` and `write_around`; ConflictError
-    `output-exists` when a file of that name with other bytes is there and the request does not allow to replace it.
+    Raises ViolationError `lint` for findings of required linters; the faults of `planning.plan_packages`,
+    `package_writer.write_data` and `write_around`; ConflictError `output-exists` when a file of that name with other bytes is
+    there and the request does not allow to replace it.
     """
     plans = plan_packages(request, trees)
     with ExitStack() as stack:
         members = [_member(plan, stack.enter_context(access.spools.spool()), access) for plan in plans]
         siblings = tuple(member.facts for member in members)
-        context = AnalysisContext(request.arch, request.definition, siblings, tuple(item.record for item in request.guest))
+        guest = tuple(item.record for item in request.guest)
+        context = AnalysisContext(request.arch, request.definition, siblings, guest, request.rules, request.lint)
         analyses = [conclude(member.facts, context) for member in members]
+        _refuse_findings(request, members, analyses)
         return _publish(request, members, analyses, access)
 
 
@@ -74,6 +77,20 @@ def _member(plan: PackagePlan, spool: BinaryIO, access: EmissionAccess) -> _Memb
     observer = Observer(plan.part.name, plan.entries)
     data = write_data(plan.entries, observer.reader(plan.content), access.codec, spool, executor=access.executor)
     return _Member(plan, spool, data, observer.facts())
+
+
+def _refuse_findings(request: EmissionRequest, members: Sequence[_Member], analyses: Sequence[Analysis]) -> None:
+    """ViolationError `lint` for each finding that is required not to be, all packages together."""
+    faults = FaultCollector.empty()
+    version = request.definition.package.full_version
+    for member, analysis in zip(members, analyses, strict=True):
+        part = member.plan.part
+        for finding in analysis.findings:
+            if finding.required:
+                message = f"`{part.name}` {finding.message} [{finding.linter}]"
+                place = part.origin.filled(Origin(package=f"{part.name}-{version}"))
+                faults.add(ViolationError(message, reason="lint", origin=place, hint=finding.explain, details=finding.paths[:20]))
+    faults.raise_if_any()
 
 
 def _publish(

@@ -10,6 +10,8 @@ from apkiln.core.value import value
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.package.analysis.conclusion import Analysis
+from apkiln.package.analysis.linters.settings import DEFAULT_SETTINGS, LintSettings
+from apkiln.package.analysis.rules import DEFAULT_RULES, AnalysisRules
 from apkiln.package.definition.model import PackageDefinition
 
 
@@ -97,9 +99,8 @@ class EmissionRequest:
     """Capabilities beyond the five harmless ones."""
     allow_secrets: bool = False
     """Environment variables named like secrets may go into packages."""
-    lint_required: tuple[str, ...] | None = None
-    """Names of linters that refuse; None = the default list."""
-    lint_warned: tuple[str, ...] | None = None
+    lint: LintSettings = DEFAULT_SETTINGS
+    rules: AnalysisRules = DEFAULT_RULES
     provenance: bool = False
     overwrite: bool = False
     """A file of the same name with other bytes is replaced; otherwise it is a ConflictError `output-exists`."""
