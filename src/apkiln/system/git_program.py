@@ -1,4 +1,4 @@
-"""Repositories through the git program, with a bare mirror of each kept between runs."""
+"""Repositories through the git program, with a bare mirror kept of those whose whole history is needed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NEVER_AGAIN = ("not found", "does not exist", "Authentication failed", "could n
 
 
 class ProgramGit:
-    """See `GitRepositories`.  Mirrors lie below `directory`, one with whole and one with cut history for each location."""
+    """See `GitRepositories`.  Mirrors lie below `directory`, which is an absolute path."""
 
     def __init__(
         self,
@@ -76,16 +76,46 @@ class ProgramGit:
         return tuple(RemoteReference(name, found[name], found.get(f"{name}^{{}}", found[name])) for name in names)
 
     def export(self, wants: Sequence[GitWant], target: PurePath, *, add_to: PurePath | None = None) -> Exported:
-        mirror = self._mirror(wants)
-        with self._files.lock(mirror.with_suffix(".lock")):
-            commits = [self._obtained(mirror, want) for want in wants]
-            assert len(set(commits)) == 1, "wants of one bundle are of one commit"
-            made = self._directory / f"{target.name}.bundle"
+        key = hashlib.sha256(wants[0].location.encode()).hexdigest()[:32]
+        whole, made = self._directory / f"{key}.git", self._directory / f"{target.name}.bundle"
+        self._files.make_directory(self._directory)
+        with self._files.lock(whole.with_suffix(".lock")):
             self._files.remove(made)
             with self._files.produced(made) as content:
-                self._bundle(mirror, wants, commits[0], content, add_to)
+                repository = self._sources(wants, whole, content.with_name("cut.git"))
+                commit = self._commit(repository, wants)
+                self._bundle(repository, wants, commit, content, add_to)
+                submodules = self._submodules(repository, commit)
             self._publish(made, target)
-            return Exported(commits[0], self._submodules(mirror, commits[0]))
+            return Exported(commit, submodules)
+
+    def _sources(self, wants: Sequence[GitWant], whole: PurePath, cut: PurePath) -> PurePath:
+        """A repository with all that is wanted: the mirror with whole history where it is needed or there already, else one
+        with as much history as is wanted and no more, for this time only."""
+        if self._files.status(whole / "HEAD") is None and all(want.depth for want in wants):
+            self._initialise(cut)
+            for want in wants:
+                self._fetched(cut, want, want.depth)
+            self._commit(cut, wants)
+            if self._fetched_picks(cut, wants):
+                return cut
+        if self._files.status(whole / "HEAD") is None:
+            self._initialise(whole)
+        for want in wants:
+            if not self._known(whole, want):
+                self._fetched(whole, want, 0)
+            for branch, pick in want.picks:
+                self._obtain_pick(whole, want, branch, pick)
+        return whole
+
+    def _initialise(self, repository: PurePath) -> None:
+        self._git(None, "init", "--quiet", "--bare", "--template=", "--", str(repository))
+        self._git(repository, "config", "uploadpack.allowAnySHA1InWant", "true")
+
+    def _commit(self, repository: PurePath, wants: Sequence[GitWant]) -> str:
+        commits = {self._checked(repository, want) for want in wants}
+        assert len(commits) == 1, "wants of one bundle are of one commit"
+        return commits.pop()
 
     def _publish(self, made: PurePath, target: PurePath) -> None:
         """Put a bundle under its name, in the place of an older one."""
@@ -94,108 +124,85 @@ class ProgramGit:
                 out.write(chunk)
         self._files.remove(made)
 
-    def _mirror(self, wants: Sequence[GitWant]) -> PurePath:
-        """The mirror that has, or will have, enough history; made when there is none."""
-        key = hashlib.sha256(wants[0].location.encode()).hexdigest()[:32]
-        whole, cut = self._directory / f"{key}.git", self._directory / f"{key}-shallow.git"
-        self._files.make_directory(self._directory)
-        needs_all = any(want.depth == 0 for want in wants)
-        mirror = whole if needs_all or self._files.status(whole / "HEAD") is not None else cut
-        if self._files.status(mirror / "HEAD") is None:
-            self._git(None, "init", "--quiet", "--bare", "--template=", "--", str(mirror))
-            self._git(mirror, "config", "uploadpack.allowAnySHA1InWant", "true")
-        return mirror
-
-    def _obtained(self, mirror: PurePath, want: GitWant) -> str:
-        """The commit, which is in the mirror now, as are those to apply."""
-        commit = self._known(mirror, want) or self._checked(mirror, want, self._fetched(mirror, want))
-        for branch, pick in want.picks:
-            self._obtain_pick(mirror, want, branch, pick)
-        return commit
-
-    def _known(self, mirror: PurePath, want: GitWant) -> str:
-        """The commit, when nothing has to be asked; else empty."""
-        if not want.commit or not self._has(mirror, want.commit) or self._history(mirror, want) is False:
-            return ""
-        if want.tag:
-            found = self._resolved(mirror, f"refs/tags/{want.tag}^{{commit}}")
-            return found if want.commit in (found, self._resolved(mirror, f"refs/tags/{want.tag}")) else ""
-        if want.branch and not want.tip and want.depth == 0:
-            return want.commit if self._is_ancestor(mirror, want.commit, f"refs/heads/{want.branch}") else ""
-        return want.commit if want.exact else ""
-
-    def _history(self, mirror: PurePath, want: GitWant) -> bool:
-        """Whether a mirror with cut history has as much of it as is wanted."""
-        if "-shallow" not in mirror.name:
-            return True
-        kept = int(self._config(mirror, f"apkiln.c{want.commit}.depth") or "0")
-        return 0 < want.depth <= kept
-
-    def _config(self, mirror: PurePath, name: str) -> str:
-        return self._run(mirror, ("config", "--get", name)).stdout.decode().strip()
-
-    def _fetched(self, mirror: PurePath, want: GitWant) -> str:
-        """The ref that was fetched."""
-        depth = () if "-shallow" not in mirror.name else (f"--depth={want.depth}",)
+    def _known(self, mirror: PurePath, want: GitWant) -> bool:
+        """Whether nothing has to be asked."""
+        if not want.commit or not self._has(mirror, want.commit):
+            return False
         if want.tag:
             name = f"refs/tags/{want.tag}"
-            specs = [f"+{name}:{name}"]
-        elif want.branch:
-            name = f"refs/heads/{want.branch}"
-            specs = [f"+{name}:{name}"]
-        elif want.exact:
-            return self._fetched_exactly(mirror, want, depth)
-        else:
-            name, specs = _HEAD, [f"+HEAD:{_HEAD}"]
+            return want.commit in (self._resolved(mirror, f"{name}^{{commit}}"), self._resolved(mirror, name))
+        if want.branch and not want.tip and want.depth == 0:
+            return self._is_ancestor(mirror, want.commit, f"refs/heads/{want.branch}")
+        return want.exact
+
+    def _fetched(self, repository: PurePath, want: GitWant, depth: int) -> None:
+        """Ask for the ref that is wanted, with its history up to `depth`; 0 = all."""
+        # Without a depth, tags of the history come along, for those who describe a commit by them.
+        options = (f"--depth={depth}", "--no-tags") if depth else ()
+        name = _name(want)
         try:
-            # Without a depth, tags of the history come along, for those who describe a commit by them.
-            self._fetch(mirror, want.location, (*depth, "--no-tags") if depth else (), specs)
+            if want.exact:
+                self._fetched_exactly(repository, want, options)
+            else:
+                self._fetch(repository, want.location, options, [f"+{'HEAD' if name == _HEAD else name}:{name}"])
         except UnavailableError as error:
             if any("find remote ref" in line for line in error.details):
                 kind = f"tag `{want.tag}`" if want.tag else f"branch `{want.branch}`" if want.branch else "HEAD"
                 raise missing_reference(want, kind) from error
             raise
-        return name
 
-    def _fetched_exactly(self, mirror: PurePath, want: GitWant, depth: tuple[str, ...]) -> str:
-        name = f"refs/apkiln/commits/{want.commit}"
+    def _fetched_exactly(self, repository: PurePath, want: GitWant, options: Sequence[str]) -> None:
         try:
-            self._fetch(mirror, want.location, (*depth, "--no-tags"), [f"+{want.commit}:{name}"])
-        except UnavailableError:
+            self._fetch(repository, want.location, (*options, "--no-tags"), [f"+{want.commit}:{_name(want)}"])
+        except UnavailableError as error:
+            if error.reason == "offline":
+                raise
             # The server hands out only what has a name.
-            self._fetch(mirror, want.location, ("--tags",), ["+refs/heads/*:refs/heads/*"])
-            if not self._has(mirror, want.commit):
+            self._fetch(repository, want.location, ("--tags",), ["+refs/heads/*:refs/heads/*"])
+            if not self._has(repository, want.commit):
                 raise self._not_found(want, "it is on no branch and has no tag") from None
-            self._git(mirror, "update-ref", name, want.commit)
-        return name
+            self._git(repository, "update-ref", _name(want), want.commit)
 
-    def _checked(self, mirror: PurePath, want: GitWant, name: str) -> str:
-        """Spec package.md §6.1, rules 6 and 7."""
-        found, value = self._resolved(mirror, f"{name}^{{commit}}"), self._resolved(mirror, name)
+    def _fetched_picks(self, cut: PurePath, wants: Sequence[GitWant]) -> bool:
+        """Bring all commits to apply, with their parents, in one go, so that none is cut off where another begins.  False when
+        the server hands out only what has a name."""
+        picks = [pick for want in wants for _, pick in want.picks]
+        if not picks:
+            return True
+        if any(len(pick) not in (40, 64) for pick in picks):
+            return False
+        depth = max(2, *(want.depth for want in wants))
+        specs = [
+            f"+{'HEAD' if _name(want) == _HEAD else want.commit if want.exact else _name(want)}:{_name(want)}" for want in wants
+        ]
+        specs += [f"+{pick}:{PICKS}{pick}" for pick in picks]
+        try:
+            self._fetch(cut, wants[0].location, (f"--depth={depth}", "--no-tags"), specs)
+        except UnavailableError as error:
+            if error.reason == "offline":
+                raise
+            return False
+        return True
+
+    def _checked(self, repository: PurePath, want: GitWant) -> str:
+        """The commit (spec package.md §6.1, rules 6 and 7)."""
+        name = _name(want)
+        found, value = self._resolved(repository, f"{name}^{{commit}}"), self._resolved(repository, name)
+        if want.commit and not want.tag and not want.tip and want.depth == 0 and self._is_ancestor(repository, want.commit, name):
+            return want.commit
         if not found:
             raise missing_reference(want, f"commit behind `{name}`")
-        if not want.commit or want.commit == found:
-            return self._remembered(mirror, want, found)
+        if want.commit in ("", found) or (want.tag and want.commit == value):
+            return found
         if want.tag:
-            if want.commit == value:
-                return self._remembered(mirror, want, found)
             raise moved(want, found)
         if want.tip:
             message = f"the newest commit of `{want.branch}` is {found}, expected {want.commit}"
             raise VerificationError(message, reason="not-branch-tip", origin=Origin(source=want.shown))
         if want.depth:
             raise self._not_found(want, f"the ref is at {found}", "give `depth: -1` to look further back")
-        if not self._has(mirror, want.commit) or not self._is_ancestor(mirror, want.commit, found):
-            message = f"{want.commit} is not in the history of `{want.branch or 'HEAD'}` ({found})"
-            raise VerificationError(message, reason="commit-diverged", origin=Origin(source=want.shown))
-        return want.commit
-
-    def _remembered(self, mirror: PurePath, want: GitWant, commit: str) -> str:
-        """Note how much history of the commit the mirror has."""
-        if "-shallow" in mirror.name:
-            for name in {commit, want.commit} - {""}:
-                self._git(mirror, "config", f"apkiln.c{name}.depth", str(want.depth))
-        return commit
+        message = f"{want.commit} is not in the history of `{want.branch or 'HEAD'}` ({found})"
+        raise VerificationError(message, reason="commit-diverged", origin=Origin(source=want.shown))
 
     def _not_found(self, want: GitWant, why: str, hint: str = "") -> VerificationError:
         message = f"commit {want.commit} of `{want.shown}` is not there: {why}"
@@ -206,12 +213,12 @@ class ProgramGit:
         if self._has(mirror, f"{pick}^"):
             return
         if len(pick) in (40, 64):
-            depth = ("--depth=2",) if "-shallow" in mirror.name else ()
             try:
-                self._fetch(mirror, want.location, (*depth, "--no-tags"), [f"+{pick}:{PICKS}{pick}"])
+                self._fetch(mirror, want.location, ("--no-tags",), [f"+{pick}:{PICKS}{pick}"])
                 return
-            except UnavailableError:
-                pass  # the server hands out only what has a name
+            except UnavailableError as error:
+                if error.reason == "offline":
+                    raise
         for name in (f"refs/heads/{branch}", f"refs/{branch}") if branch else ("HEAD",):
             try:
                 self._fetch(mirror, want.location, ("--no-tags",), [f"+{name}:refs/apkiln/branches/{name}"])
@@ -233,19 +240,21 @@ class ProgramGit:
             self._take_over(bare, add_to)
         source = f"file://{mirror}"
         deepest = 0 if any(want.depth == 0 for want in wants) else max(want.depth for want in wants)
+        picks = [self._resolved(mirror, pick) for want in wants for _, pick in want.picks]
+        deepest = max(2, deepest) if picks and deepest else deepest
         deepest = self._depth_with(bare, deepest)
         depth = (f"--depth={deepest}",) if deepest else ("--unshallow",) if self._is_shallow(bare) else ()
         tags = [f"refs/tags/{want.tag}" for want in wants if want.tag]
         if not deepest:
             tags += self._lines(mirror, "for-each-ref", "--format=%(refname)", "--merged", commit, "refs/tags")
+        older = self._lines(bare, "for-each-ref", "--format=%(objectname)", PICKS.rstrip("/"))
+        picks += [pick for pick in older if self._has(mirror, f"{pick}^")]
         specs = [f"+{commit}:{_HEAD}", *(f"+{name}:{name}" for name in dict.fromkeys(tags))]
+        specs += [f"+{pick}:{PICKS}{pick}" for pick in dict.fromkeys(picks)]
         self._local_fetch(bare, source, depth, specs)
         for want in wants:
             if not want.tag:
                 self._git(bare, "update-ref", f"refs/heads/{want.branch}" if want.branch else SOURCE, commit)
-            for pick in (self._resolved(mirror, pick) for _, pick in want.picks):
-                cut = ("--depth=2",) if deepest else ()
-                self._local_fetch(bare, source, cut, [f"+{pick}:{PICKS}{pick}"])
         self._git(bare, "update-ref", "-d", _HEAD)
         self._describe(bare, commit, deepest)
         self._git(bare, "bundle", "create", "--quiet", str(content), "--all")
@@ -364,6 +373,13 @@ class ProgramGit:
             if fault.reason == "missing-program":
                 fault.hint = "`git-checkout` steps need the git program"
             raise
+
+
+def _name(want: GitWant) -> str:
+    """Name of the ref here that stands for what is wanted."""
+    if want.exact:
+        return f"refs/apkiln/commits/{want.commit}"
+    return f"refs/tags/{want.tag}" if want.tag else f"refs/heads/{want.branch}" if want.branch else _HEAD
 
 
 def _failed(location: str, done: Completed) -> ApkilnError:

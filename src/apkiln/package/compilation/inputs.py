@@ -30,9 +30,12 @@ def resolve_inputs(declared: tuple[Input, ...], step: Step, scope: Scope, substi
     return _Resolver(declared, step, scope, substitution).run()
 
 
-def shown_inputs(declared: tuple[Input, ...], values: Mapping[str, str]) -> Pairs:
-    """The declared inputs whose value is not their default as written: what the resolved document keeps under `with`."""
-    found = ((item.name, Text(values[item.name], item.origin)) for item in declared if values[item.name] != item.default.text)
+def shown_inputs(declared: tuple[Input, ...], values: Mapping[str, str], given: Pairs = ()) -> Pairs:
+    """The declared inputs whose value is not their default as written: what the resolved document keeps under `with`.  Each
+    has the place where it was `given`, else where it is declared."""
+    places = {name: text.origin for name, text in given}
+    shown = (item for item in declared if values[item.name] != item.default.text)
+    found = ((item.name, Text(values[item.name], places.get(item.name, item.origin))) for item in shown)
     return tuple(sorted(found, key=lambda pair: pair[0]))
 
 

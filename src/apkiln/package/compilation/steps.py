@@ -54,7 +54,7 @@ class StepCompiler:
             values = resolve_inputs(file.step.inputs, step._replace(inputs_given=given), scope, self.substitution)
             scope = scope.with_inputs(values)
             below = self._own(file.step, scope)
-            step = _overlaid(step, below)._replace(inputs_given=shown_inputs(below.inputs, values))
+            step = _overlaid(step, below)._replace(inputs_given=shown_inputs(below.inputs, values, given))
         else:
             step = step._replace(inputs_given=tuple((name, self._text(text, scope)) for name, text in given))
         active = active and self._holds(step.condition)
