@@ -23,7 +23,7 @@ from apkiln.image.lock.document import Lock
 from apkiln.image.lock.locking import lock_image, resolve_update
 from apkiln.image.lock.replaying import LockFile, resolve_locked
 from apkiln.image.output import OutputKind, OutputTarget, Publication, write_image
-from apkiln.image.place import open_place
+from apkiln.image.place import Place, open_place
 from apkiln.image.resolving import Resolution, ResolveOptions, resolve
 from apkiln.image.stored import stored_images
 from apkiln.system.memory_files import MemoryFiles
@@ -80,8 +80,12 @@ class Workshop:
             loaded.checksum,
             ResolveOptions(AMD64, drift=drift),
             self.access,
-            lambda text: open_place(self.files, HERE / text, DEFAULT_LIMITS),
+            self.open_base,
         )
+
+    def open_base(self, text: str) -> Place:
+        """The place of a base image."""
+        return open_place(self.files, HERE / text, DEFAULT_LIMITS)
 
     def locked(self, *, drift: tuple[str, ...] = ()) -> Lock:
         return lock_image("image.yaml", self.loaded(), self.resolved(drift=drift), HERE, self.access)
@@ -89,12 +93,12 @@ class Workshop:
     def updated(self, lock: Lock, *names: str) -> Lock:
         loaded = self.loaded()
         file = LockFile(lock, "image.lock.json", HERE)
-        resolution = resolve_update(file, names, loaded, ResolveOptions(AMD64), self.access)
+        resolution = resolve_update(file, names, loaded, ResolveOptions(AMD64), self.access, self.open_base)
         return lock_image("image.yaml", loaded, resolution, HERE, self.access)
 
     def replayed(self, lock: Lock, overlay: Overlay = NO_OVERLAY) -> Resolution:
         file = LockFile(lock, "image.lock.json", HERE)
-        return resolve_locked(file, self.loaded(overlay), ResolveOptions(AMD64), self.access)
+        return resolve_locked(file, self.loaded(overlay), ResolveOptions(AMD64), self.access, open_place=self.open_base)
 
     def built(self, resolution: Resolution | None = None, codec: Codec = CODEC) -> BuiltImage:
         options = BuildOptions(codec, directory=HERE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from apkiln.cli.resolve_arguments import (
     add_resolve_arguments,
+    base_opener,
     default_lock_path,
     definition_directory,
     limits_of,
@@ -98,7 +99,7 @@ def _updated(path: str, arguments: argparse.Namespace, context: Context) -> Reso
     names = [name for value in arguments.update for name in value.split(",") if name]
     loaded = load_definition(arguments, context)
     access = open_access(context, limits_of(arguments, context.settings.limits))
-    resolution = resolve_update(file, names, loaded, resolve_options(arguments, context), access)
+    resolution = resolve_update(file, names, loaded, resolve_options(arguments, context), access, base_opener(context))
     for notice in resolution.notices:
         context.reporter.note(notice)
     return Resolved(loaded, resolution, access)

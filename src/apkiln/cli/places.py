@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def open_named_place(text: str, context: Context, plain_http: frozenset[str] = frozenset()) -> Place:
-    """The place; one in a registry is looked up now.
+    """The place; one in a registry is looked up now, or with `--offline` in the cache.
 
     Raises what `image.place.open_place` and `image.registry_place.RegistryPlace` raise, UnavailableError `offline`.
     """
@@ -23,14 +23,12 @@ def open_named_place(text: str, context: Context, plain_http: frozenset[str] = f
     reference = registry_reference(text)
     if reference is None:
         return open_place(DiskFiles(), Path(settings.working_directory, text), settings.limits)
-    from apkiln.core.errors import UnavailableError
-    from apkiln.core.origin import Origin
     from apkiln.system.directory_store import DirectoryStore
     from apkiln.system.process import SystemRunner
     from apkiln.system.registry_network import open_registry
 
+    store = DirectoryStore(Path(settings.cache_directory))
     if settings.offline:
-        message = f"`{reference}` is in a registry and the network is off"
-        raise UnavailableError(message, reason="offline", origin=Origin(str(reference)), hint="run without `--offline`")
+        return RegistryPlace(None, store, reference)
     registry = open_registry(settings.environment, DiskFiles(), SystemRunner(), plain_http=plain_http, jobs=settings.jobs)
-    return RegistryPlace(registry, DirectoryStore(Path(settings.cache_directory)), reference)
+    return RegistryPlace(registry, store, reference)

@@ -79,12 +79,17 @@ def resolve_definition(
         from apkiln.image.lock.replaying import resolve_locked
 
         file = read_lock(path, arguments, context)
-        resolution = resolve_locked(file, loaded, options, access, sinks(access) if sinks else None)
+        resolution = resolve_locked(file, loaded, options, access, sinks(access) if sinks else None, base_opener(context))
     else:
-        resolution = resolve(loaded.configuration, loaded.checksum, options, access, lambda text: open_base_place(text, context))
+        resolution = resolve(loaded.configuration, loaded.checksum, options, access, base_opener(context))
     for notice in resolution.notices:
         context.reporter.note(notice)
     return Resolved(loaded, resolution, access)
+
+
+def base_opener(context: Context) -> Callable[[str], Place]:
+    """`open_base_place` for one run."""
+    return lambda text: open_base_place(text, context)
 
 
 def open_base_place(text: str, context: Context) -> Place:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from apkiln.acquire.access import Access
@@ -99,7 +99,7 @@ def resolve(
     indexes and base images raises.
     """
     sources = load_sources(configuration, options, access)
-    bases = _load_bases(configuration, options, access, open_place)
+    bases = load_bases(configuration, [arch for arch, _ in sources.indexes], access, open_place)
     problems = [problem_of(configuration, arch, indexes, bases.get(arch)) for arch, indexes in sources.indexes]
     drift = {*configuration.contents.drift, *options.drift, *_names_of(bases)}
     with located_refusals(configuration, sources.indexes):
@@ -114,9 +114,11 @@ def resolve(
     return resolution_of(configuration, checksum, sources, unified, options, bases)
 
 
-def _load_bases(
-    configuration: ImageConfiguration, options: ResolveOptions, access: Access, open_place: OpenPlace | None
+def load_bases(
+    configuration: ImageConfiguration, archs: Iterable[Arch], access: Access, open_place: OpenPlace | None
 ) -> Mapping[Arch, Base]:
+    """The base image for each architecture; none where the definition names none.  Raises ConfigurationError
+    (`unsupported-base-image` without `open_place`) and what `base.opening.load_base` raises."""
     settings = configuration.contents.baseimage
     if settings is None:
         return {}
@@ -127,7 +129,7 @@ def _load_bases(
 
     place = open_place(settings.image)
     name = place.name if "@sha256:" in settings.image else ""
-    return {arch: load_base(settings, place, arch, access, name=name) for arch in configuration.architectures(options.host)}
+    return {arch: load_base(settings, place, arch, access, name=name) for arch in archs}
 
 
 def _names_of(bases: Mapping[Arch, Base]) -> frozenset[str]:
@@ -191,15 +193,6 @@ def resolution_of(
     notices = (*_notices(indexes, solutions), *map(str, unified.held_back))
     every = tuple(index for found in indexes.values() for index in found)
     return Resolution(plan, architectures, sources.keyring, notices, every, unified.drift)
-
-
-def refuse_base(configuration: ImageConfiguration) -> None:
-    """ConfigurationError `unsupported-base-image` where images upon another image are not dealt with."""
-    settings = configuration.contents.baseimage
-    if settings is not None:
-        message = "an image upon a base image cannot be locked yet"
-        hint = "pin the base image by digest; packages can be pinned in `contents.packages`"
-        raise ConfigurationError(message, reason="unsupported-base-image", origin=settings.origin, hint=hint)
 
 
 def check_configuration(configuration: ImageConfiguration) -> None:

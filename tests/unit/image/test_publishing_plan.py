@@ -27,6 +27,7 @@ from apkiln.system.memory_files import MemoryFiles
 from apkiln.system.memory_registry import Fault, MemoryNetwork, MemoryRegistry, RegistryTraits, memory_registry_client
 from apkiln.system.memory_store import MemoryStore
 from apkiln.system.registry import BlobOutcome, Document
+from apkiln.system.registry_client import HttpRegistry
 
 LAYERS = [[Item("one", b"1")], [Item("two", b"2")]]
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -327,6 +328,28 @@ def test_an_image_in_a_registry_is_a_place() -> None:
     other = MemoryRegistry()
     push(again, other, "other.example/copy:1")
     assert other.tags("copy") == registry.tags("app")
+
+
+def test_a_place_that_was_read_by_its_digest_needs_no_registry() -> None:
+    registry, image = MemoryRegistry(), stored(two_architectures())
+    push(image, registry, "host.example/app:1")
+    by_digest = parse_reference(f"host.example/app@{registry.tags('app')['1']}")
+    store = MemoryStore()
+
+    def read(reader: HttpRegistry | None) -> list[bytes]:
+        place = RegistryPlace(reader, store, by_digest)
+        return [place.read(layer.name, 1 << 20) for item in stored_images(place, DEFAULT_LIMITS) for layer in item.layers]
+
+    with pytest.raises(UnavailableError) as caught:
+        read(None)
+    assert caught.value.reason == "offline"
+    online = read(memory_registry_client(registry))
+    registry.asked.clear()
+    assert read(None) == read(memory_registry_client(registry)) == online
+    assert registry.asked == []
+    with pytest.raises(UnavailableError) as caught:
+        RegistryPlace(None, store, parse_reference("host.example/app:1"))
+    assert caught.value.reason == "offline", "a tag may have moved"
 
 
 def test_a_tag_that_moves_changes_nothing_for_a_place() -> None:

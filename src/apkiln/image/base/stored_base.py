@@ -57,6 +57,13 @@ class StoredBase:
     implied: tuple[str, ...] = ()
     """Directories among them that no layer has an entry for."""
 
+    @property
+    def identity(self) -> Digest:
+        """The manifest's digest; where there is none, one over the diffIDs."""
+        if self.digest is not None:
+            return self.digest
+        return Digest.sha256(hashlib.sha256(" ".join(str(layer.digests.diff_id) for layer in self.layers).encode()).digest())
+
 
 def read_base(place: Place, arch: Arch, store: Store, limits: Limits, *, name: str = "", origin: Origin) -> StoredBase:
     """The image of a place for `arch`.  `origin`: of the definition's line, for what is wrong with the choice.

@@ -86,6 +86,15 @@ class LockedFile(NamedTuple):
     """Of the bytes; of a canonical listing for trees."""
 
 
+class LockedBase(NamedTuple):
+    """The base image of one architecture."""
+
+    architecture: str
+    """apk name."""
+    digest: str
+    """Of its manifest, or over its diffIDs where it has none."""
+
+
 @value
 class Lock:
     """The whole document."""
@@ -107,6 +116,8 @@ class Lock:
     drift: tuple[str, ...] = ()
     """Names whose versions differ between architectures."""
     files: tuple[LockedFile, ...] = ()
+    bases: tuple[LockedBase, ...] = ()
+    """Base images by architecture.  Ours; their packages are not among `packages`."""
 
     @property
     def architectures(self) -> tuple[str, ...]:

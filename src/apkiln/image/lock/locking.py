@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.facts import package_facts
@@ -25,17 +26,21 @@ from apkiln.image.lock.ordering import ordered
 from apkiln.image.lock.replaying import LockFile, Places
 from apkiln.image.refusals import located_refusals
 from apkiln.image.resolving import (
+    OpenPlace,
     Resolution,
     ResolveOptions,
+    load_bases,
     load_sources,
     problem_of,
-    refuse_base,
     resolution_of,
     unify_problems,
 )
 from apkiln.image.unify import Problem
 from apkiln.solver.request import NamedWish, Request, Wish
 from apkiln.solver.solution import SelectedPackage, Solution
+
+if TYPE_CHECKING:
+    from apkiln.image.base.opening import Base
 
 
 def lock_image(
@@ -50,7 +55,6 @@ def lock_image(
 
     `name`: the definition as typed; `directory`: where it lies; `flags`: see `make_lock`.  Raises what acquiring raises.
     """
-    refuse_base(loaded.configuration)
     packages = []
     for architecture in resolution.architectures:
         acquired = acquire_packages(architecture.selected, access, keyring=resolution.keyring, check_stored=False)
@@ -63,25 +67,38 @@ def lock_image(
 
 
 def resolve_update(
-    file: LockFile, names: Collection[str], loaded: LoadedConfiguration, options: ResolveOptions, access: Access
+    file: LockFile,
+    names: Collection[str],
+    loaded: LoadedConfiguration,
+    options: ResolveOptions,
+    access: Access,
+    open_place: OpenPlace | None = None,
 ) -> Resolution:
     """The resolution in which `names` are as new as the indexes have them and everything else stays as the lock has it,
     unless the new versions or changed requests force it.
 
     The locked packages count as installed, as on a running system where `apk upgrade NAME…` is called; what no repository
-    lists any more is kept by its address.  Raises UsageError (`not-in-lock`) and what resolving and acquiring raise.
+    lists any more is kept by its address.  A base image is as it is now.
+
+    Raises UsageError (`not-in-lock`) and what resolving and acquiring raise.
     """
     _check_names(file, names)
     configuration = loaded.configuration
     sources = load_sources(configuration, options, access)
     places = Places(configuration, file.lock)
+    bases = load_bases(configuration, [arch for arch, _ in sources.indexes], access, open_place)
     kept = {arch: _Kept(arch, file.lock, indexes, places, access) for arch, indexes in sources.indexes}
-    problems = [_updating(problem_of(configuration, arch, indexes), kept[arch], names) for arch, indexes in sources.indexes]
+    problems = [
+        _updating(problem_of(configuration, arch, indexes, bases.get(arch)), kept[arch], names)
+        for arch, indexes in sources.indexes
+    ]
     with located_refusals(configuration, sources.indexes):
         unified = unify_problems(configuration, problems, options)
-    whole = tuple((arch, _whole(configuration, arch, solution, kept[arch])) for arch, solution in unified.solutions)
+    whole = tuple(
+        (arch, _whole(configuration, arch, solution, kept[arch], bases.get(arch))) for arch, solution in unified.solutions
+    )
     sources = replace(sources, repositories=places.repositories)
-    return resolution_of(configuration, loaded.checksum, sources, replace(unified, solutions=whole), options)
+    return resolution_of(configuration, loaded.checksum, sources, replace(unified, solutions=whole), options, bases)
 
 
 class _Kept:
@@ -111,17 +128,19 @@ def _listed(row: LockedPackage, indexes: Sequence[LoadedIndex]) -> IndexRecord |
 def _updating(problem: Problem, kept: _Kept, names: Collection[str]) -> Problem:
     request = Request(
         problem.request.world,
-        installed=kept.installed,
+        installed=(*problem.request.installed, *kept.installed),
         named=frozenset(names),
         wishes=tuple(NamedWish(name, Wish.UPGRADE) for name in sorted(names)),
     )
     return replace(problem, request=request)
 
 
-def _whole(configuration: ImageConfiguration, arch: Arch, solution: Solution, kept: _Kept) -> Solution:
-    """The set that a transaction leads to as if it were installed from nothing."""
-    chosen = [_placed(item, kept) for item in solution.packages]
-    return ordered(arch, [request.text for request in configuration.requests_for(arch)], chosen)
+def _whole(configuration: ImageConfiguration, arch: Arch, solution: Solution, kept: _Kept, base: Base | None) -> Solution:
+    """The set that a transaction leads to as if it were installed from nothing, or upon the base."""
+    below = base.records if base is not None else ()
+    old = {record.identity for record in below}
+    chosen = [_placed(item, kept) for item in solution.packages if item.record.identity not in old]
+    return ordered(arch, [request.text for request in configuration.requests_for(arch)], chosen, below)
 
 
 def _placed(item: SelectedPackage, kept: _Kept) -> SelectedPackage:

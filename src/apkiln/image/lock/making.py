@@ -17,7 +17,7 @@ from apkiln.image.configuration.loading import LoadedConfiguration
 from apkiln.image.configuration.model import PathMutation, RepositoryEntry
 from apkiln.image.dependency_graph import dependency_graph
 from apkiln.image.generated.paths import LocalTree
-from apkiln.image.lock.document import Lock, LockedFile, LockedKey, LockedPackage, LockedRepository
+from apkiln.image.lock.document import Lock, LockedBase, LockedFile, LockedKey, LockedPackage, LockedRepository
 from apkiln.image.resolving import Resolution, ResolvedArchitecture
 
 
@@ -64,11 +64,24 @@ def make_lock(
         repositories(contents.runtime_repositories),
         repositories(contents.repositories),
         tuple(packages),
-        tuple((item.plan.arch.apk, item.plan.world) for item in resolution.architectures),
+        tuple((item.plan.arch.apk, _requested(item, loaded)) for item in resolution.architectures),
         tuple(flags),
         resolution.drift,
         locked_files(loaded, findings.local),
+        tuple(
+            LockedBase(item.plan.arch.apk, str(item.base.stored.identity))
+            for item in resolution.architectures
+            if item.base is not None
+        ),
     )
+
+
+def _requested(item: ResolvedArchitecture, loaded: LoadedConfiguration) -> tuple[str, ...]:
+    """The world as the definition asks for it, without what a base image asked for itself."""
+    if item.base is None:
+        return item.plan.world
+    asked = {request.text for request in loaded.configuration.requests_for(item.plan.arch)}
+    return tuple(entry for entry in item.plan.world if entry in asked)
 
 
 def locked_files(loaded: LoadedConfiguration, local: LocalTree) -> tuple[LockedFile, ...]:
@@ -123,7 +136,8 @@ def _packages(architecture: ResolvedArchitecture, facts: Sequence[PackageFacts])
     arch = architecture.plan.arch.apk
     graph = dependency_graph(architecture.plan.world, [item.record for item in architecture.selected])
     needs, requests = graph.needs(), graph.requests()
-    for planned, selected, found in zip(architecture.plan.packages, architecture.selected, facts, strict=True):
+    planned_packages = [item for item in architecture.plan.packages if not item.from_base]
+    for planned, selected, found in zip(planned_packages, architecture.selected, facts, strict=True):
         record = selected.record
         yield LockedPackage(
             record.name,

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Sequence
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UnsatisfiableError
 from apkiln.formats.apk.dependency import Dependency, parse_dependency
+from apkiln.formats.apk.records import IndexRecord
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solution import Change, ChangeKind, SelectedPackage, Solution
 from apkiln.solver.solving import solve
 
 
-def ordered(arch: Arch, requests: Iterable[str], packages: Sequence[SelectedPackage]) -> Solution:
-    """The solution that installs exactly `packages`, in the order in which the solver would.
+def ordered(
+    arch: Arch, requests: Iterable[str], packages: Sequence[SelectedPackage], base: Sequence[IndexRecord] = ()
+) -> Solution:
+    """The solution that installs exactly `packages`, in the order in which the solver would, over those of a base image.
 
     The order of `packages` decides nothing.  Repository and tag of each stay what they are; tags in `requests` have no
     meaning here, as the packages are chosen already.  Raises UnsatisfiableError (`lock-unsatisfied`) when the packages do
@@ -21,14 +24,16 @@ def ordered(arch: Arch, requests: Iterable[str], packages: Sequence[SelectedPack
     """
     by_identity = {item.record.identity: item for item in packages}
     records = sorted((item.record for item in by_identity.values()), key=lambda record: (record.name, record.version))
-    world = tuple(parse_dependency(text)._replace(tag="") for text in requests)
+    kept = tuple(Dependency(record.name, "=", record.version) for record in base)
+    world = (*(parse_dependency(text)._replace(tag="") for text in requests), *kept)
     repository = SolverRepository(tuple(records))
-    found = _solve(arch, world, repository)
+    found = _solve(arch, world, repository, base)
     chosen = {item.record.identity for item in found.packages}
     left = [record for record in records if record.identity not in chosen]
     if left:
         # Packages that no request leads to, as another solver may have added them.
-        found = _solve(arch, (*world, *(Dependency(record.name, "=", record.version) for record in left)), repository)
+        more = (Dependency(record.name, "=", record.version) for record in left)
+        found = _solve(arch, (*world, *more), repository, base)
     order = [change.new.record.identity for change in found.changes if change.new is not None]
     missing = by_identity.keys() - set(order)
     if missing:
@@ -36,12 +41,13 @@ def ordered(arch: Arch, requests: Iterable[str], packages: Sequence[SelectedPack
         raise _unsatisfied(arch, [f"{name} cannot be installed with the others" for name in names])
     installed = [by_identity[identity] for identity in order]
     changes = tuple(Change(ChangeKind.INSTALL, None, item) for item in installed)
-    return Solution(found.world, changes, tuple(sorted(installed, key=lambda item: item.record.name)))
+    below = [item for item in found.packages if item.record.identity not in by_identity]
+    return Solution(found.world, changes, tuple(sorted([*below, *installed], key=lambda item: item.record.name)))
 
 
-def _solve(arch: Arch, world: tuple[Dependency, ...], repository: SolverRepository) -> Solution:
+def _solve(arch: Arch, world: tuple[Dependency, ...], repository: SolverRepository, base: Sequence[IndexRecord]) -> Solution:
     try:
-        return solve([repository], Request(world), arch)
+        return solve([repository], Request(world, installed=tuple(base)), arch)
     except UnsatisfiableError as error:
         raise _unsatisfied(arch, [error.message, *error.details]) from error
 

@@ -18,6 +18,7 @@ from apkiln.image.lock.document import (
     NO_MEMBER,
     VERSION,
     Lock,
+    LockedBase,
     LockedFile,
     LockedKey,
     LockedPackage,
@@ -25,6 +26,7 @@ from apkiln.image.lock.document import (
 )
 
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ARCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _URL = re.compile(r"[^\x00-\x20\x7f@][^\x00-\x20\x7f]{0,4095}")
@@ -121,7 +123,18 @@ def _lock(document: _Node) -> Lock:
         document.texts("flags"),
         document.texts("drift"),
         tuple(_file(row) for row in document.rows("files", required=False)),
+        _bases(document.member("baseimage", dict, required=False)),
     )
+
+
+def _bases(node: _Node) -> tuple[LockedBase, ...]:
+    found = []
+    for arch in node.value:
+        text = node.text(arch)
+        if not _DIGEST.fullmatch(text):
+            node.refuse(f"`{node.path}.{arch}` must be `sha256:` and 64 hex digits")
+        found.append(LockedBase(arch, text))
+    return tuple(found)
 
 
 def _repository(row: _Node) -> LockedRepository:

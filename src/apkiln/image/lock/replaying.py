@@ -7,8 +7,9 @@ the package itself says.  The install order is computed anew, so a lock may be s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.facts import PackageFacts
@@ -32,8 +33,11 @@ from apkiln.image.lock.document import Lock, LockedPackage
 from apkiln.image.lock.making import locked_files
 from apkiln.image.lock.ordering import ordered
 from apkiln.image.plan import ImagePlan
-from apkiln.image.resolving import Resolution, ResolveOptions, refuse_base, resolved_architecture
+from apkiln.image.resolving import OpenPlace, Resolution, ResolveOptions, load_bases, resolved_architecture
 from apkiln.solver.solution import SelectedPackage as Chosen
+
+if TYPE_CHECKING:
+    from apkiln.image.base.opening import Base
 
 
 @value
@@ -53,29 +57,46 @@ def resolve_locked(
     options: ResolveOptions,
     access: Access,
     sink_factory: SinkFactory | None = None,
+    open_place: OpenPlace | None = None,
 ) -> Resolution:
     """The resolution of a lock.  Its packages are in the store afterwards; a package fetched now was seen by its sink.
 
     A definition that names no architecture is built for those of the lock.  Raises what `check_lock`, `acquire_pinned` and
-    `ordered` raise, VerificationError `key-digest-mismatch` and FormatError `lock-row-url`.
+    `ordered` raise, VerificationError `key-digest-mismatch`, `lock-base-changed`, FormatError `lock-row-url`, and what
+    loading a base image raises.
     """
     configuration, lock = loaded.configuration, file.lock
-    refuse_base(configuration)
     archs = locked_architectures(lock, configuration, options)
     local = read_local_files(access.files, file.directory, configuration.paths, access.limits)
     notices = check_lock(lock, file.path, loaded, archs, locked_files(loaded, local))
     keyring = locked_keyring(lock, configuration, access)
     places = Places(configuration, lock)
+    bases = load_bases(configuration, archs, access, open_place)
+    _check_bases(file, bases)
     resolved = []
     for arch in archs:
-        rows = lock.of(arch.apk)
+        base = bases.get(arch)
+        below = base.records if base is not None else ()
+        names = {record.name_version for record in below}
+        rows = [row for row in lock.of(arch.apk) if row.name_version not in names]
         facts = acquire_pinned(places.pins(rows), access, sink_factory, keyring=keyring)
         requests = [request.text for request in configuration.requests_for(arch)]
         chosen = chosen_packages(requests, rows, places, facts)
-        solution = ordered(arch, requests, chosen)
-        resolved.append(resolved_architecture(configuration, arch, solution, places.repositories, options))
+        solution = ordered(arch, requests, chosen, below)
+        resolved.append(resolved_architecture(configuration, arch, solution, places.repositories, options, base))
     plan = ImagePlan(loaded.checksum, tuple(item.plan for item in resolved))
     return Resolution(plan, tuple(resolved), keyring, notices, (), lock.drift)
+
+
+def _check_bases(file: LockFile, bases: Mapping[Arch, Base]) -> None:
+    """Each base image is the one that was locked.  Locks of apko do not say which that was."""
+    locked = {item.architecture: item.digest for item in file.lock.bases}
+    for arch, base in bases.items():
+        found = str(base.stored.identity)
+        if file.lock.is_ours and locked.get(arch.apk) != found:
+            message = f"the base image for {arch.apk} is {found}, the lock says {locked.get(arch.apk) or 'none'}"
+            hint = "make the lock again with `apkiln image lock`"
+            raise VerificationError(message, reason="lock-base-changed", origin=Origin(file.path), hint=hint)
 
 
 def locked_architectures(lock: Lock, configuration: ImageConfiguration, options: ResolveOptions) -> tuple[Arch, ...]:

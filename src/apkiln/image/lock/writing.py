@@ -29,6 +29,8 @@ def write_lock(lock: Lock) -> bytes:
         document["flags"] = list(lock.flags)
         document["drift"] = list(lock.drift)
         document["files"] = [item._asdict() for item in lock.files]
+        if lock.bases:
+            document["baseimage"] = {item.architecture: item.digest for item in lock.bases}
     return canonical_json.encode_pretty(document)
 
 

@@ -27,6 +27,8 @@ from apkiln.image.building import BuiltImage
 from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.documents import inherited
 from apkiln.image.exports.finished_tree import FinishedTree
+from apkiln.image.lock.reading import parse_lock
+from apkiln.image.lock.writing import write_lock
 from apkiln.image.place import open_place
 from apkiln.image.publishable import publishable_build, publishable_place
 from apkiln.image.publishing import publish
@@ -250,12 +252,43 @@ def test_a_base_for_another_architecture_is_refused_with_the_line() -> None:
     assert (caught.value.reason, caught.value.origin.line) == ("base-architecture", 5)
 
 
-def test_locks_refuse_base_images() -> None:
+def test_a_lock_holds_the_new_packages_and_the_base_and_gives_the_same_image() -> None:
+    shop = shop_with_base()
+    first = build(shop, upon(["app"]))
+    lock = shop.locked()
+    assert [row.name for row in lock.packages] == ["app"]
+    assert [(row.architecture, row.digest) for row in lock.bases] == [("x86_64", stored(shop, "work/base").name)]
+    assert lock.requested == (("x86_64", ("app",)),)
+    again = parse_lock(write_lock(lock))
+    assert again == lock
+    shop.files.remove(PurePosixPath("work/repo/x86_64/APKINDEX.tar.gz"))
+    assert shop.built(shop.replayed(again)).index == first.index
+
+
+def test_another_base_than_the_locked_one_is_refused() -> None:
     shop = shop_with_base()
     shop.define(upon(["app"]))
-    with pytest.raises(ConfigurationError) as caught:
-        shop.locked()
-    assert caught.value.reason == "unsupported-base-image"
+    lock = shop.locked()
+    for path in [path for path in shop.files.snapshot() if path.startswith("work/base/")]:
+        shop.files.remove(PurePosixPath(path))
+    other = shop_with_base("labels: {a: b}\n")
+    for path, data in other.files.snapshot().items():
+        if path.startswith("work/base/"):
+            shop.files.put(path, data)
+    with pytest.raises(VerificationError) as caught:
+        shop.replayed(lock)
+    assert caught.value.reason == "lock-base-changed"
+
+
+def test_updating_a_lock_leaves_the_base_alone() -> None:
+    shop = shop_with_base()
+    shop.define(upon(["app"]))
+    lock = shop.locked()
+    newer = sample_package("app", "2.0-r0", files={"usr/bin/app": b"newer"}, depends=["shell"])
+    shop.publish("x86_64", [*new_packages(), newer])
+    updated = shop.updated(lock, "app")
+    assert [row.name_version for row in updated.packages] == ["app-2.0-r0"]
+    assert updated.bases == lock.bases
 
 
 # --- images of others --------------------------------------------------------------------------------------------------
