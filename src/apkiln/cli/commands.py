@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "compile", "package_compile", "print a definition with pipelines and variables resolved"),
     ("package", "query", "package_query", "ask a definition with a template"),
     ("package", "version", "package_version", "print name and version of a definition"),
+    ("package", "source fetch", "package_source_fetch", "fetch the sources of definitions into the source cache"),
     ("apk", "info", "apk_info", "show what is in a package or an index"),
     ("apk", "verify", "apk_verify", "check packages and indexes and name the rule they break"),
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),
@@ -62,5 +63,13 @@ APKO_VERBS = {
 }
 """Verbs of apko's own command line that `apkiln apko …` accepts, with the `image` verb that serves them."""
 
-MELANGE_VERBS = {"compile": "compile", "query": "query", "package-version": "version"}
+MELANGE_VERBS = {
+    "compile": "compile",
+    "query": "query",
+    "package-version": "version",
+    "update-cache": "source fetch",
+}
 """Verbs of melange's own command line that `apkiln melange …` accepts, with the `package` verb that serves them."""
+
+SOURCE_VERBS = frozenset({"build", "test", "rebuild", "update-cache", "bump"})
+"""Verbs of melange whose `--cache-dir` is the cache of sources."""

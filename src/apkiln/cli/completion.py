@@ -20,9 +20,13 @@ def complete_parser() -> argparse.ArgumentParser:
     nouns = parser.add_subparsers()
     for noun, summary in NOUNS.items():
         verbs = nouns.add_parser(noun, help=summary).add_subparsers()
+        below: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
         for command_noun, verb, module_name, text in COMMANDS:
             if command_noun == noun:
-                verb_parser = verbs.add_parser(verb, help=text)
+                group, _, word = verb.rpartition(" ")
+                if group and group not in below:
+                    below[group] = verbs.add_parser(group).add_subparsers()
+                verb_parser = below.get(group, verbs).add_parser(word, help=text)
                 import_module(f"apkiln.cli.{module_name}").configure(verb_parser)
                 add_common_arguments(verb_parser)
     return parser

@@ -10,7 +10,7 @@ from types import MappingProxyType, ModuleType
 from typing import TextIO
 
 from apkiln.cli import exit_codes
-from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_VERBS, NOUNS
+from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_VERBS, NOUNS, SOURCE_VERBS
 from apkiln.cli.context import Context
 from apkiln.cli.output import Output, error_value, render_error
 from apkiln.cli.reporting import choose_reporter
@@ -113,17 +113,29 @@ def _run(words: list[str]) -> int:
     if len(words) == 1 or words[1] in ("-h", "--help"):
         sys.stdout.write(_noun_help(noun))
         return exit_codes.OK if len(words) > 1 else 2
-    if words[1] not in verbs:
-        raise UsageError(f"unknown command `{noun} {words[1]}`", reason="unknown-command", hint=_nearest(words[1], list(verbs)))
-    module = import_module(f"apkiln.cli.{verbs[words[1]][0]}")
-    parser = command_parser(noun, words[1], module)
-    given = _before_double_dash(words[2:]) if getattr(module, "TAKES_COMMAND", False) else words[2:]
+    verb, words = _verb(noun, words[1:], list(verbs))
+    module = import_module(f"apkiln.cli.{verbs[verb][0]}")
+    parser = command_parser(noun, verb, module)
+    given = _before_double_dash(words) if getattr(module, "TAKES_COMMAND", False) else words
     arguments = parser.parse_intermixed_args(parser.with_switches(given))  # flags may stand between operands
-    arguments.command = tuple(words[2 + len(_before_double_dash(words[2:])) + 1 :])
+    arguments.command = tuple(words[len(_before_double_dash(words)) + 1 :])
     context = _context(arguments)
     code: int = module.run(arguments, context)
     context.output.flush()
     return code
+
+
+def _verb(noun: str, words: list[str], verbs: list[str]) -> tuple[str, list[str]]:
+    """The verb, which has one word or two, and the words behind it."""
+    for length in (2, 1):
+        verb = " ".join(words[:length])
+        if verb in verbs:
+            return verb, words[length:]
+    below = [verb for verb in verbs if verb.startswith(f"{words[0]} ")]
+    hint = "known: " + ", ".join(below) if below else _nearest(words[0], verbs)
+    raise UsageError(
+        f"unknown command `{noun} {' '.join(words[:2] if below else words[:1])}`", reason="unknown-command", hint=hint
+    )
 
 
 def command_parser(noun: str, verb: str, module: ModuleType) -> _Parser:
@@ -163,7 +175,9 @@ def _translated(words: list[str]) -> list[str]:
     if verb not in verbs:
         message = f"`{words[0]} {verb}` is not supported"
         raise UsageError(message, reason="unknown-command", hint="known: " + ", ".join(verbs))
-    return [noun, verbs[verb], *words[2:]]
+    # The cache of melange's is that of sources; ours, which every command has, is for everything else.
+    rest = [word.replace("--cache-dir", "--source-cache") if verb in SOURCE_VERBS else word for word in words[2:]]
+    return [noun, *verbs[verb].split(), *rest]
 
 
 def _positive(text: str) -> int:

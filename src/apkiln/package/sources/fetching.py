@@ -68,4 +68,6 @@ def _attempt(group: Sequence[Source], access: SourceAccess) -> Material | Apkiln
         access.reporter.advance("sources", 1)
         return found
     except ApkilnError as error:
+        if error.origin.source != first.origin.source:
+            error.details = (*error.details, f"wanted by {first.origin}")
         return error.located(first.origin)
