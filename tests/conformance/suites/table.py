@@ -20,6 +20,7 @@ MODULES = (
     "melange_compiled",
     "melange_analysis",
     "melange_linters",
+    "melange_emission",
     "field_reports",
 )
 

@@ -13,9 +13,10 @@ LICENCE_LIST = "3.27"
 _UNKNOWN_TEXT = "The text of this licence is not known."
 
 
-def write_spdx(document: Document) -> bytes:
-    """The bytes; the same document gives the same ones."""
-    return canonical_json.encode(_value(document, spdx_namespace(document))) + b"\n"
+def write_spdx(document: Document, *, indent: bool = False) -> bytes:
+    """The bytes; the same document gives the same ones.  `indent`: in the form for people."""
+    value = _value(document, spdx_namespace(document))
+    return canonical_json.encode_pretty(value) if indent else canonical_json.encode(value) + b"\n"
 
 
 def spdx_namespace(document: Document) -> str:

@@ -8,18 +8,24 @@ from contextlib import ExitStack
 from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from apkiln.core.errors import ConflictError, FaultCollector, ViolationError
+from apkiln.core import canonical_json
+from apkiln.core.errors import ConflictError, FaultCollector, UsageError, ViolationError
 from apkiln.core.origin import Origin
 from apkiln.core.value import value
 from apkiln.formats.apk.package_writer import DataMember, PackageDraft, WrittenPackage, write_around, write_data
 from apkiln.formats.apk.signing import SectionSigner
+from apkiln.formats.attestation import dsse
+from apkiln.formats.attestation.statement import Resource
 from apkiln.formats.deflate.codec import Codec
+from apkiln.formats.sbom.cyclonedx_writer import write_cyclonedx
 from apkiln.package.analysis.concluding import conclude
 from apkiln.package.analysis.conclusion import Analysis, AnalysisContext
 from apkiln.package.analysis.facts import TreeFacts
+from apkiln.package.analysis.linters.results import results
 from apkiln.package.analysis.observing import Observer
 from apkiln.package.emission.information import embedded_definition, information, scripts
 from apkiln.package.emission.planning import PackagePlan, plan_packages
+from apkiln.package.emission.provenance import provenance, subject
 from apkiln.package.emission.request import EmissionRequest, EmittedPackage
 from apkiln.package.output_tree import OutputTree
 from apkiln.system.files import Files
@@ -58,10 +64,12 @@ def emit(request: EmissionRequest, trees: Sequence[OutputTree], access: Emission
     Equal arguments give equal bytes, whatever the order of entries.  Every content is read once.  Nothing is published unless
     all packages are written: then one after the other appears under its name.
 
-    Raises ViolationError `lint` for findings of required linters; the faults of `planning.plan_packages`,
-    `package_writer.write_data` and `write_around`; ConflictError `output-exists` when a file of that name with other bytes is
-    there and the request does not allow to replace it.
+    Raises UsageError `no-signer` for provenance without a signer; ViolationError `lint` for findings of required linters; the
+    faults of `planning.plan_packages`, `package_writer.write_data` and `write_around`; ConflictError `output-exists` when a
+    file of that name with other bytes is there and the request does not allow to replace it.
     """
+    if request.provenance and not access.signers:
+        raise UsageError("provenance is a signed statement, and there is no key", reason="no-signer", hint="name a signing key")
     plans = plan_packages(request, trees)
     with ExitStack() as stack:
         members = [_member(plan, stack.enter_context(access.spools.spool()), access) for plan in plans]
@@ -100,19 +108,68 @@ def _publish(
     access.files.make_directory(directory)
     definition = embedded_definition(request)
     emitted: list[EmittedPackage] = []
+    subjects: list[Resource] = []
     with ExitStack() as stack:
         for member, analysis in zip(members, analyses, strict=True):
-            info = information(request, member.plan.part, analysis)
-            target = directory / f"{info.name_version}.apk"
-            output = stack.enter_context(access.files.create(target, replace=True))
-            draft = PackageDraft(info, (), tuple(scripts(member.plan.part.scriptlets)), ((".melange.yaml", definition),))
-            written = write_around(draft, member.data, _copy(member.spool), access.codec, output.write, signers=access.signers)
-            if not request.overwrite:
-                _refuse_other_bytes(target, written, access.files)
+            target, written, control = _write(request, member, analysis, definition, access, stack)
+            beside = tuple(_beside(request, member, analysis, target, access, stack))
+            subjects.append(subject(written, control))
+            notes = (*member.plan.notes, *analysis.notes)
             emitted.append(
-                EmittedPackage(target, written.info, written.identity, written.sha256, written.size, analysis, member.plan.notes)
+                EmittedPackage(target, written.info, written.identity, written.sha256, written.size, analysis, notes, beside)
             )
+        if request.provenance and emitted:
+            path = directory / f"{emitted[0].info.name_version}.apk.intoto.jsonl"
+            payload = provenance(request, subjects, access.codec.name)
+            _add(path, dsse.write(dsse.sign(dsse.IN_TOTO, payload, access.signers)), access, stack)
+            emitted[0] = emitted[0]._replace(beside=(*emitted[0].beside, path))
     return tuple(emitted)
+
+
+def _write(
+    request: EmissionRequest,
+    member: _Member,
+    analysis: Analysis,
+    definition: bytes,
+    access: EmissionAccess,
+    stack: ExitStack,
+) -> tuple[PurePath, WrittenPackage, str]:
+    """The package file, to appear when `stack` is left; with the SHA-256 of its control member."""
+    part = member.plan.part
+    info = information(request, part, analysis)
+    target = access.directory / request.arch.apk / f"{info.name_version}.apk"
+    output = stack.enter_context(access.files.create(target, replace=True))
+    draft = PackageDraft(info, (), tuple(scripts(part.scriptlets)), ((".melange.yaml", definition),))
+    written = write_around(draft, member.data, _copy(member.spool), access.codec, output.write, signers=access.signers)
+    if not request.overwrite:
+        _refuse_other_bytes(target, written, access.files)
+    offset, length = written.sections[1]
+    output.seek(offset)
+    control = hashlib.sha256(output.read(length)).hexdigest()
+    output.seek(0, 2)
+    return target, written, control
+
+
+def _beside(
+    request: EmissionRequest,
+    member: _Member,
+    analysis: Analysis,
+    target: PurePath,
+    access: EmissionAccess,
+    stack: ExitStack,
+) -> Iterator[PurePath]:
+    """Documents about one package."""
+    name = target.name.removesuffix(".apk")
+    if request.cyclonedx:
+        yield _add(target.with_name(f"{name}.cdx.json"), write_cyclonedx(member.plan.bill), access, stack)
+    if request.lint_results:
+        found = canonical_json.encode_pretty(results(name, analysis.findings))
+        yield _add(target.with_name(f"lint-{name}.json"), found, access, stack)
+
+
+def _add(path: PurePath, content: bytes, access: EmissionAccess, stack: ExitStack) -> PurePath:
+    stack.enter_context(access.files.create(path, replace=True)).write(content)
+    return path
 
 
 def _refuse_other_bytes(target: PurePath, written: WrittenPackage, files: Files) -> None:

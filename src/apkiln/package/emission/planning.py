@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.origin import Origin
 from apkiln.core.value import value
 from apkiln.formats.apk.payload import ContentReader
-from apkiln.formats.archive.entry import Entry
+from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.formats.sbom.model import Document
+from apkiln.package.definition.licensing import licensing
 from apkiln.package.definition.parts import PackagePart, part_named
+from apkiln.package.emission.bill import bill, bill_path, write_bill
+from apkiln.package.emission.capabilities import with_capabilities
 from apkiln.package.emission.normalising import Normaliser
 from apkiln.package.emission.request import EmissionRequest
+from apkiln.package.emission.secrets import check_secrets
 from apkiln.package.output_tree import OutputTree
+from apkiln.package.sources.planning import plan_sources
 
 
 @value
@@ -22,6 +28,7 @@ class PackagePlan:
     part: PackagePart
     entries: tuple[Entry, ...]
     content: ContentReader
+    bill: Document
     notes: tuple[str, ...]
 
 
@@ -29,10 +36,15 @@ def plan_packages(request: EmissionRequest, trees: Sequence[OutputTree]) -> tupl
     """A plan for each tree, in the order given.
 
     Raises, all faults together: ConfigurationError `unknown-package` for a tree of no package of the definition,
-    `tree-repeated`; those of `normalising.Normaliser`.
+    `tree-repeated`, `setcap-not-allowed`, `secret-in-environment`, those of `plan_sources`; those of `normalising.Normaliser`.
     """
     faults = FaultCollector.empty()
     plans: list[PackagePlan] = []
+    if not request.allow_secrets:
+        check_secrets(request.definition, faults)
+    planned = plan_sources(request.definition)
+    sources = (*planned.sources, *planned.in_guest)
+    licences = licensing(request.definition.package.copyright, dict(request.licence_texts))
     for tree in trees:
         part = part_named(request.definition, tree.package)
         if part is None:
@@ -40,17 +52,27 @@ def plan_packages(request: EmissionRequest, trees: Sequence[OutputTree]) -> tupl
         elif any(plan.part.name == tree.package for plan in plans):
             faults.add(_fault(f"there are two trees of `{tree.package}`", "tree-repeated", tree))
         else:
-            plans.append(_plan(request, part, tree, faults))
+            plans.append(_plan(request, part, tree, bill(request, part, licences, sources), faults))
     faults.raise_if_any()
     return tuple(plans)
 
 
-def _plan(request: EmissionRequest, part: PackagePart, tree: OutputTree, faults: FaultCollector) -> PackagePlan:
+def _plan(
+    request: EmissionRequest, part: PackagePart, tree: OutputTree, document: Document, faults: FaultCollector
+) -> PackagePlan:
     normaliser = Normaliser(
         tree.package, request.accounts, request.source_date, request.strict_ids, request.keep_user_xattrs, faults
     )
-    entries = normaliser.entries(tree.entries)
-    return PackagePlan(part, entries, tree.content, tuple(normaliser.notes))
+    path = bill_path(f"{part.name}-{request.definition.package.full_version}")
+    content = write_bill(document)
+    built = [entry for entry in tree.entries if entry.path != path]
+    entries = normaliser.entries([*built, Entry(path, EntryType.FILE, 0o644, size=len(content))])
+    entries = with_capabilities(entries, part.setcap, request.allow_setcap, faults)
+
+    def read(asked: str) -> Iterable[bytes]:
+        return (content,) if asked == path else tree.content(asked)
+
+    return PackagePlan(part, entries, read, document, tuple(normaliser.notes))
 
 
 def _fault(message: str, reason: str, tree: OutputTree) -> ConfigurationError:

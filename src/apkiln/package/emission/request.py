@@ -22,6 +22,8 @@ class GuestPackage(NamedTuple):
     """As its verified index has it."""
     repository: str = ""
     """URI of its repository, without credentials."""
+    sha256: str = ""
+    """Hex digest of the package file; empty = not known."""
 
 
 class Material(NamedTuple):
@@ -88,13 +90,18 @@ class EmissionRequest:
     """Licence of the definition itself."""
     licence_texts: tuple[tuple[str, str], ...] = ()
     """(`license-path` of a copyright entry, content), for those the workspace holds."""
+    organization: str = ""
+    """Who makes the documents; empty = the namespace."""
+    document_base: str = ""
+    """Base URI of the namespaces of documents; empty = `bill.BASE`."""
     materials: tuple[Material, ...] = ()
     facts: BuildFacts = BuildFacts()
     strip_origin: bool = False
     """Subpackages name themselves as their origin."""
     strict_ids: bool = False
     """A user or group that the guest does not know is a fault; otherwise it becomes root's, with a remark."""
-    keep_user_xattrs: bool = False
+    keep_user_xattrs: bool = True
+    """Extended attributes of the `user.` name space stay, but for those that desktops set."""
     allow_setcap: bool = False
     """Capabilities beyond the five harmless ones."""
     allow_secrets: bool = False
@@ -102,6 +109,13 @@ class EmissionRequest:
     lint: LintSettings = DEFAULT_SETTINGS
     rules: AnalysisRules = DEFAULT_RULES
     provenance: bool = False
+    """Write a statement of how the packages came about beside the main one."""
+    builder: str = ""
+    """URI that names the builder; empty = `provenance.BUILDER`."""
+    cyclonedx: bool = False
+    """Write the bills of materials as CycloneDX documents beside the packages, too."""
+    lint_results: bool = False
+    """Write findings as JSON documents beside the packages."""
     overwrite: bool = False
     """A file of the same name with other bytes is replaced; otherwise it is a ConflictError `output-exists`."""
 
@@ -119,3 +133,5 @@ class EmittedPackage(NamedTuple):
     analysis: Analysis
     notes: tuple[str, ...] = ()
     """Remarks on what was set right."""
+    beside: tuple[PurePath, ...] = ()
+    """Further documents that were written for it."""

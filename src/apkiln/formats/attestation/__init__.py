@@ -1,0 +1,1 @@
+"""Signed statements about artefacts: in-toto statements in DSSE envelopes."""
