@@ -18,6 +18,7 @@ BY_CLASS: tuple[tuple[type[errors.ApkilnError], int], ...] = (
     (errors.UnavailableError, 8),
     (errors.EnvironmentFault, 9),
     (errors.ViolationError, 10),
+    (errors.CommandFailure, 11),
 )
 
 

@@ -12,6 +12,7 @@
     ├── UnavailableError      something needed cannot be had: network, missing file, offline
     ├── EnvironmentFault      the machine: no space, no permission, missing program
     ├── ViolationError        an audit or check found what it looks for
+    ├── CommandFailure        a command that was run as asked failed: a step of a build, a test
     └── FaultGroup            several of the above from one file, raised once
 
 Libraries raise these and never exit; `apkiln.cli` maps each class to its exit code.  A broken invariant of ours is an
@@ -104,6 +105,10 @@ class EnvironmentFault(ApkilnError):
 
 
 class ViolationError(ApkilnError):
+    pass
+
+
+class CommandFailure(ApkilnError):
     pass
 
 

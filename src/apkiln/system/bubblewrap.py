@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -19,7 +19,7 @@ from typing import IO
 from apkiln.core.errors import EnvironmentFault, UnavailableError
 from apkiln.core.origin import Origin
 from apkiln.core.value import replace, value
-from apkiln.system import sandbox_launch
+from apkiln.system import owner_script, sandbox_launch
 from apkiln.system.control_groups import ControlGroup, TreeLimits, bounded
 from apkiln.system.id_ranges import IdMapping, machine_mapping
 from apkiln.system.private_copy import private_copy
@@ -79,6 +79,28 @@ class BubblewrapSandbox:
             self._mapping = machine_mapping(self._search_path)
         return self._mapping
 
+    def change_owners(self, words: Sequence[str]) -> bytes:
+        """Run `owner_script` with these words in a namespace that has the ids of `Ids.MANY`; what it prints.
+
+        Raises EnvironmentFault `sandbox-refused`.
+        """
+        mapping = self.mapping()
+        with tempfile.TemporaryFile() as status:
+            plan = {
+                "only": (sys.executable, "-I", "-S", owner_script.__file__, *words),
+                "status": status.fileno(),
+                "join": (),
+                "mapping": None if mapping.is_single else _mapping_plan(mapping),
+                "user_namespace": True,
+            }
+            command = (sys.executable, "-I", "-S", sandbox_launch.__file__, json.dumps(plan))
+            done = subprocess.run(command, capture_output=True, check=False, env={}, pass_fds=(status.fileno(),))
+        if done.returncode:
+            message = "files of the sandbox could not be taken over"
+            details = tuple(done.stderr.decode(errors="replace").splitlines()[-3:])
+            raise EnvironmentFault(message, reason="sandbox-refused", hint=NAMESPACE_HINT, details=details)
+        return done.stdout
+
     def run(self, spec: SandboxSpec, listener: Listener | None = None) -> SandboxResult:
         """See `Sandbox.run`."""
         check_spec(spec)
@@ -91,7 +113,7 @@ class BubblewrapSandbox:
         try:
             return self._attempt(spec, abilities, listener)
         except _OverlayRefused as refused:
-            if spec.layers or spec.kept:
+            if spec.layers or spec.kept or spec.covered:
                 message = "the kernel refuses overlay mounts here"
                 raise EnvironmentFault(message, reason="overlay-refused", hint=OVERLAY_HINT) from refused
             self._abilities = Abilities(path, "", abilities.rootless, overlay=False)
@@ -151,6 +173,8 @@ def bubblewrap_arguments(spec: SandboxSpec, root: str, abilities: Abilities) -> 
     ]
     for shown in spec.binds:
         arguments += ("--bind" if shown.writable else "--ro-bind", shown.source, shown.target)
+    for number, covered in enumerate(spec.covered):
+        arguments += ("--bind", f"{root.removesuffix('/root')}/covered{number}", covered.target)
     if abilities.overlay and spec.access is RootAccess.READ_ONLY:
         arguments += ("--remount-ro", "/")
     return (*arguments, "--chdir", spec.working_directory)
@@ -219,6 +243,7 @@ def _launch_plan(
         "mount_points": _mount_points(spec),
         "layers": spec.layers,
         "kept": spec.kept,
+        "covered": [(shown.source, shown.kept) for shown in spec.covered],
         "user_namespace": many or abilities.rootless,
         "mapping": _mapping_plan(mapping) if mapping is not None and many else None,
         "join": group.joining,

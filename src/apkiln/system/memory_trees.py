@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -36,6 +38,20 @@ class MemoryTrees:
         yield writer
         self.trees.setdefault(key, writer.nodes)
         self.built.append(key)
+
+    def joined(self, keys: Sequence[str]) -> str:
+        key = "joined-" + hashlib.sha256(json.dumps(keys).encode()).hexdigest()
+        merged: dict[str, MemoryNode] = {}
+        for name in keys:
+            for path, node in self.trees[name].items():
+                above = [path.rpartition("/")[0]]
+                while above[-1]:
+                    above.append(above[-1].rpartition("/")[0])
+                hidden = any(merged[parent].entry.type is not EntryType.DIRECTORY for parent in above if parent in merged)
+                if not hidden:
+                    merged.setdefault(path, node)
+        self.trees.setdefault(key, merged)
+        return f"/memory/{key}"
 
     def read(self, key: str, path: str, limit: int) -> bytes | None:
         node = self.trees.get(key, {}).get(path)

@@ -49,6 +49,15 @@ class Bind(NamedTuple):
     writable: bool = False
 
 
+class Covered(NamedTuple):
+    """A directory of the host shown inside as one that may be changed; the changes are kept apart from it."""
+
+    source: str
+    target: str
+    kept: str
+    """Directory of the host that takes the changes, and has those of earlier runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
     """Bounds on one run; 0 = none.  They can only lower what the machine already allows."""
@@ -98,6 +107,8 @@ class SandboxSpec:
     """Directories that show through where `root` has nothing, the uppermost first; needs overlay mounts."""
     kept: str = ""
     """A directory in which a PRIVATE root keeps what is written, for the next run with the same one; empty = forgotten."""
+    covered: tuple[Covered, ...] = ()
+    """Mounted after `binds`; needs overlay mounts."""
     ids: Ids = Ids.CALLER
     capabilities: tuple[str, ...] | None = None
     """What root may do inside; None = what installing files takes."""

@@ -4,10 +4,11 @@ nothing of the product, because it must start in milliseconds and runs between `
 Argument members: `bubblewrap` (argv), `status` (descriptor), `root`, `scratch` (empty host directory), `overlay` (bool),
 `scratch_size` (bytes), `mount_points` (names of directories to make in an overlay root), `user_namespace` (bool), `user`,
 `group` (ids to take before bubblewrap starts, or null), `limits` ([[resource number, value]…]), `layers` (directories below
-`root`, uppermost first), `kept` (directory for what is written, or ""), `mapping` ({"uid_map": [[inside, outside, count]…],
-"gid_map": …, "programs": [newuidmap, newgidmap] or []}, or null for one id), `join` (files that take `0`).  The prepared root
-appears at `scratch`/root.  Failure: one line on standard error that starts with `sandbox: `, exit 125, and
-`{"launch-error": TEXT}` on the descriptor `status`.
+`root`, uppermost first), `kept` (directory for what is written, or ""), `covered` ([[source, kept]…], shown at
+`scratch`/coveredN), `mapping` ({"uid_map": [[inside, outside, count]…], "gid_map": …, "programs": [newuidmap, newgidmap] or
+[]}, or null for one id), `join` (files that take `0`).  The prepared root appears at `scratch`/root.  With a member `only`
+(argv) nothing is mounted and this program becomes that one.  Failure: one line on standard error that starts with
+`sandbox: `, exit 125, and `{"launch-error": TEXT}` on the descriptor `status`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def main(argument: str) -> None:
         _unshare_with(plan["mapping"])
     else:
         _unshare(bool(plan["user_namespace"]))
+    if "only" in plan:
+        os.execv(plan["only"][0], plan["only"])
     _mount("none", "/", "", MS_REC_PRIVATE, "")
     _prepare_root(plan)
     _lower_limits(plan["limits"])
@@ -50,38 +53,42 @@ def _prepare_root(plan: dict[str, Any]) -> None:
     scratch = plan["scratch"]
     _mount("tmpfs", scratch, "tmpfs", 0, f"mode=0755,size={plan['scratch_size'] or '50%'}")
     os.mkdir(f"{scratch}/root", 0o755)
+    for number, (source, kept) in enumerate(plan["covered"]):
+        os.mkdir(f"{scratch}/covered{number}", 0o755)
+        _overlay(plan, f"covered{number}", [source], kept)
     if not plan["overlay"]:
         _mount(plan["root"], f"{scratch}/root", "", MS_BIND_REC, "")
         return
-    above = _upper(plan)
-    # Through symlinks of short names without `:` and `,`: no character of a path can end an option, and all fit into a page.
-    lower = [plan["root"], *plan["layers"]]
-    for number, directory in enumerate(lower):
-        os.symlink(directory, f"{scratch}/{number}")
-    os.chdir(scratch)
-    extended = "userxattr," if plan["user_namespace"] else ""
-    options = f"{extended}lowerdir={':'.join(map(str, range(len(lower))))},upperdir={above}/upper,workdir={above}/work"
-    _mount("overlay", f"{scratch}/root", "overlay", 0, options)
-    os.chdir("/")
+    _overlay(plan, "root", [plan["root"], *plan["layers"]], plan["kept"])
     for name in plan["mount_points"]:
         # Here, because a command that is not root could not make them; direct children only, so no link is followed.
         if not os.path.lexists(f"{scratch}/root/{name}"):
             os.mkdir(f"{scratch}/root/{name}", 0o755)
 
 
-def _upper(plan: dict[str, Any]) -> str:
-    """Relative name of the directory that holds what is written, with `upper` and `work` in it."""
-    if plan["kept"]:
-        os.symlink(plan["kept"], f"{plan['scratch']}/kept")
+def _overlay(plan: dict[str, Any], name: str, lower: list[str], kept: str) -> None:
+    """Mount at `scratch`/NAME what is in `lower`, the first uppermost, changes going to `kept` or being forgotten.
+
+    Through symlinks of short names without `:` and `,`: no character of a path can end an option, and all fit into a page.
+    """
+    os.chdir(plan["scratch"])
+    os.mkdir(f".{name}", 0o755)
+    for number, directory in enumerate(lower):
+        os.symlink(directory, f".{name}/{number}")
+    if kept:
+        os.symlink(kept, f".{name}/kept")
     else:
-        os.mkdir(f"{plan['scratch']}/kept", 0o755)
-    upper, work = (f"{plan['scratch']}/kept/{name}" for name in ("upper", "work"))
-    if not os.path.isdir(upper):
-        os.mkdir(upper, 0o755)
-        os.mkdir(work, 0o755)
+        os.mkdir(f".{name}/kept", 0o755)
+    if not os.path.isdir(f".{name}/kept/upper"):
+        os.mkdir(f".{name}/kept/work", 0o755)
+        os.mkdir(f".{name}/kept/upper", 0o755)
         # It becomes the root's own directory: a root directory only its owner may enter must stay so.
-        os.chmod(upper, os.stat(plan["root"]).st_mode & 0o7777)
-    return "kept"
+        os.chmod(f".{name}/kept/upper", os.stat(lower[0]).st_mode & 0o7777)
+    os.chdir(f".{name}")
+    extended = "userxattr," if plan["user_namespace"] else ""
+    options = f"{extended}lowerdir={':'.join(map(str, range(len(lower))))},upperdir=kept/upper,workdir=kept/work"
+    _mount("overlay", f"{plan['scratch']}/{name}", "overlay", 0, options)
+    os.chdir("/")
 
 
 def _unshare_with(mapping: dict[str, Any]) -> None:

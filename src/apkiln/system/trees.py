@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +47,10 @@ class Trees(Protocol):
     def build(self, key: str) -> AbstractContextManager[TreeWriter]:
         """Fill a tree; it exists under its key when the context ends without an error, and otherwise never."""
 
+    def joined(self, keys: Sequence[str]) -> str:
+        """Path of a tree that shows what finished trees show when laid over each other, the first uppermost; its files are
+        theirs (hard links), so nothing may ever be written to it.  Made once."""
+
     def read(self, key: str, path: str, limit: int) -> bytes | None:
         """Content of a file of a finished tree, no symlink followed; None when there is none of at most `limit` bytes."""
 
@@ -62,6 +67,18 @@ class DirectoryTrees:
 
     @contextmanager
     def build(self, key: str) -> Iterator[DirectoryTreeWriter]:
+        with self._filling(key) as temporary:
+            writer = DirectoryTreeWriter(temporary / "root")
+            try:
+                yield writer
+                records = writer.finish()
+            finally:
+                writer.close()
+            self._publish(records, temporary, key)
+
+    @contextmanager
+    def _filling(self, key: str) -> Iterator[Path]:
+        """A new directory with an empty `root`, to be published; nobody else makes the same tree meanwhile."""
         with faults_named(self._root, "create"):
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with file_lock(self._root / f".{key}.lock", remove=True):
@@ -70,13 +87,17 @@ class DirectoryTrees:
             with _held_directory(temporary):
                 with faults_named(temporary, "create"):
                     (temporary / "root").mkdir(mode=0o755)
-                writer = DirectoryTreeWriter(temporary / "root")
-                try:
-                    yield writer
-                    records = writer.finish()
-                finally:
-                    writer.close()
-                self._publish(records, temporary, key)
+                    (temporary / "root").chmod(0o755)
+                yield temporary
+
+    def joined(self, keys: Sequence[str]) -> str:
+        key = "joined-" + hashlib.sha256(json.dumps(keys).encode()).hexdigest()
+        if self.find(key) is None:
+            roots = [self._root / part / "root" for part in keys]
+            with self._filling(key) as temporary, faults_named(temporary, "link"):
+                _join(roots, temporary / "root")
+                self._publish([], temporary, key)
+        return str(self._root / key / "root")
 
     def read(self, key: str, path: str, limit: int) -> bytes | None:
         root = self.find(key)
@@ -113,6 +134,35 @@ def _held_directory(path: Path) -> Iterator[None]:
     finally:
         _remove_tree(path)
         os.close(descriptor)
+
+
+def _join(roots: Sequence[Path], target: Path) -> None:
+    """Fill `target` with what the first of `roots` has at each path; directories are merged."""
+    seen: dict[str, list[Path]] = {}
+    for root in roots:
+        with os.scandir(root) as found:
+            for entry in found:
+                seen.setdefault(entry.name, []).append(Path(entry.path))
+    for name, places in seen.items():
+        first = places[0]
+        if first.is_symlink() or not first.is_dir():
+            os.link(first, target / name, follow_symlinks=False)
+            continue
+        below = []
+        for place in places:
+            if place.is_symlink() or not place.is_dir():
+                break
+            below.append(place)
+        (target / name).mkdir(mode=0o700)
+        _join(below, target / name)
+        _copy_directory_status(first, target / name)
+
+
+def _copy_directory_status(source: Path, target: Path) -> None:
+    status = source.stat()
+    if os.geteuid() == 0:
+        os.chown(target, status.st_uid, status.st_gid)
+    shutil.copystat(source, target)
 
 
 def _remove_tree(path: Path) -> None:

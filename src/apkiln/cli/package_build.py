@@ -1,0 +1,264 @@
+"""`apkiln package build`: packages from a definition."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from apkiln.cli.package_arguments import add_compilation_arguments, add_evaluation_arguments
+from apkiln.cli.package_build_arguments import add_root_arguments, add_sandbox_arguments
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePath
+
+    from apkiln.cli.context import Context
+    from apkiln.core.arch import Arch
+    from apkiln.package.building.request import BuildAccess, BuildRequest, Built
+    from apkiln.package.definition.model import PackageDefinition
+    from apkiln.package.emission.request import EmissionRequest
+
+NAME = "package build"
+HELP = """Build the packages of a definition: declared sources are fetched and checked, the steps run in a sandbox without
+network upon a root made of packages, and what they leave is analysed, packed, signed and listed in an index.  Either all
+packages of the definition appear in OUT/ARCH, or none.
+
+Equal inputs give equal bytes, as root and as an ordinary user.  Output of the steps goes to the error stream as it comes.
+A definition that is not meant for the architecture is passed over, with exit code 0."""
+EPILOG = """examples:
+  apkiln package build hello.yaml -r https://packages.wolfi.dev/os -k wolfi-signing.rsa.pub
+  apkiln package build hello.yaml -r ./packages -k local.rsa.pub --signing-key local.rsa --memory 4Gi --timeout 1h
+  apkiln package build hello.yaml -r ./packages -k local.rsa.pub --interactive --debug
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="?", default="", metavar="FILE", help="package definition, a melange YAML file")
+    add_evaluation_arguments(parser)
+    add_compilation_arguments(parser)
+    add_root_arguments(parser)
+    add_sandbox_arguments(parser)
+    group = parser.add_argument_group("what is built from")
+    group.add_argument("--source-dir", metavar="DIR", default="", help="files for the workspace (default: where FILE is)")
+    group.add_argument("--empty-workspace", action="store_true", help="begin with an empty workspace")
+    group.add_argument("--build-date", metavar="TIME", default="", help="RFC 3339 (default: 1970; SOURCE_DATE_EPOCH wins)")
+    group.add_argument("--git-repo-url", metavar="URL", default="", help="repository of the definition (default: found)")
+    group.add_argument("--license", metavar="EXPRESSION", default="NOASSERTION", help="licence of the definition itself")
+    group.add_argument("--namespace", metavar="NAME", default="unknown", help="of package URLs, and the maintainer")
+    output = parser.add_argument_group("what comes out")
+    output.add_argument("--out-dir", metavar="DIR", default="packages", help="default: ./packages")
+    output.add_argument("--signing-key", metavar="FILE", default="", help="private key for packages and index")
+    output.add_argument("--generate-index", action=argparse.BooleanOptionalAction, default=True, help="list them in an index")
+    output.add_argument("--generate-provenance", action=argparse.BooleanOptionalAction, default=None, help="statements of origin")
+    output.add_argument("--overwrite", action="store_true", help="replace a package of the same version with other bytes")
+    output.add_argument("--strip-origin-name", action="store_true", help="each subpackage is its own origin")
+    output.add_argument("--lint-require", metavar="LIST", default=None, help="checks that refuse")
+    output.add_argument("--lint-warn", metavar="LIST", default=None, help="checks that only tell")
+    output.add_argument("--strict-ids", action="store_true", help="refuse owners that the root does not know")
+    output.add_argument("--allow-setcap", action="store_true", help="allow capabilities of files beyond the harmless ones")
+    output.add_argument("--allow-env-secrets", action="store_true", help="variables named like secrets may go into packages")
+    output.add_argument(
+        "--cache-results", action="store_true", help="take the result of equal inputs from the cache, and keep it there"
+    )
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    from apkiln.core.errors import ApkilnError
+
+    try:
+        definition, arch, digest = _resolved(arguments, context)
+    except ApkilnError as error:
+        if error.reason != "not-targeted":
+            raise
+        context.reporter.note(str(error))
+        return 0
+    request, access = _request(arguments, context, definition, arch, digest)
+    from apkiln.package.building.building import build_package
+
+    built = build_package(request, access)
+    index = _write_index(arguments, built, access)
+    _report(built, index, context)
+    return 0
+
+
+def _resolved(arguments: argparse.Namespace, context: Context) -> tuple[PackageDefinition, Arch, str]:
+    import hashlib
+    import os
+
+    from apkiln.cli.package_arguments import (
+        compilation_settings,
+        definition_path,
+        evaluation_settings,
+        pipeline_library,
+        read_bytes,
+        tell,
+    )
+    from apkiln.core.arch import Arch
+    from apkiln.package.compilation.resolving import load, resolve
+
+    arguments.config = definition_path(arguments, context)
+    if not arguments.git_commit or not arguments.git_repo_url:
+        _find_repository(arguments, context)
+    content = read_bytes(arguments.config, context)
+    name = arguments.arch if arguments.arch not in ("", "host") else os.uname().machine
+    loaded = load(content, arguments.config, evaluation_settings(arguments, context), context.settings.limits)
+    settings = compilation_settings(arguments)._replace(strict=True)
+    resolved = resolve(loaded, Arch.parse(name), pipeline_library(arguments, context), settings)
+    tell(resolved.notes, context)
+    return resolved.definition, resolved.arch, hashlib.sha256(content).hexdigest()
+
+
+def _find_repository(arguments: argparse.Namespace, context: Context) -> None:
+    """URL and commit of the checkout that the definition lies in, where the command line gives none."""
+    from pathlib import Path
+
+    from apkiln.image.revision import find_revision
+    from apkiln.system.files import DiskFiles
+
+    directory = Path(context.settings.working_directory, arguments.config).parent
+    url, _at, commit = find_revision(DiskFiles(), directory, Path("/")).rpartition("@")
+    arguments.git_commit = arguments.git_commit or commit or "unknown"
+    arguments.git_repo_url = arguments.git_repo_url or url or "https://unknown/unknown/unknown"
+
+
+def _request(
+    arguments: argparse.Namespace, context: Context, definition: PackageDefinition, arch: Arch, digest: str
+) -> tuple[BuildRequest, BuildAccess]:
+    from pathlib import Path
+
+    from apkiln.cli import package_build_arguments as shared
+    from apkiln.cli.access import open_access
+    from apkiln.formats.deflate.codec import canonical_codec
+    from apkiln.package.building.request import BuildAccess, BuildRequest, Network, RootKind
+    from apkiln.package.emission.emitting import EmissionAccess
+    from apkiln.package.sources.planning import plan_sources
+    from apkiln.system.clock import SystemClock
+    from apkiln.system.files import DiskFiles
+    from apkiln.system.spool import DiskSpools
+
+    here = Path(context.settings.working_directory)
+    output = here / arguments.out_dir
+    access = open_access(context)
+    sandbox = shared.open_sandbox(arguments, context)
+    package = definition.package
+    request = BuildRequest(
+        definition=definition,
+        arch=arch,
+        emission=_emission(arguments, context, definition, arch, digest),
+        guest_sources=shared.guest_sources(arguments),
+        source_directory=_source_directory(arguments, here),
+        excluded=(output, Path(context.settings.cache_directory)),
+        network=Network(arguments.network),
+        root=RootKind(arguments.root),
+        limits=shared.limits_of(arguments, package.resources, package.timeout),
+        debug=arguments.debug,
+        reuse_results=arguments.cache_results,
+    )
+    has_sources = bool(plan_sources(definition).sources)
+    made = BuildAccess(
+        access=access,
+        trees=shared.open_trees(context),
+        owners=shared.owners_word(),
+        sandbox=sandbox,
+        workspace=shared.workspaces(arguments, context, sandbox),
+        emission=EmissionAccess(
+            DiskFiles(durable=False), output, DiskSpools(), canonical_codec(), shared.signer_of(arguments.signing_key, here)
+        ),
+        now=SystemClock().monotonic,
+        tell=shared.line_teller(context, package.name.text),
+        note=context.reporter.note,
+        sources=shared.source_access(arguments, context, access) if has_sources else None,
+        on_failure=shared.shell_on_failure(arguments, context, sandbox),
+        resolver=shared.resolver_file(),
+        keep_workspace=arguments.keep_workspace,
+    )
+    return request, made
+
+
+def _source_directory(arguments: argparse.Namespace, here: Path) -> PurePath | None:
+    if arguments.empty_workspace:
+        return None
+    given: str = arguments.source_dir
+    return here / given if given else (here / arguments.config).parent
+
+
+def _emission(
+    arguments: argparse.Namespace, context: Context, definition: PackageDefinition, arch: Arch, digest: str
+) -> EmissionRequest:
+    from pathlib import Path
+
+    from apkiln.image.plan import parse_build_date, parse_epoch
+    from apkiln.package.analysis.linters.settings import LintSettings
+    from apkiln.package.compilation.embedding import embedded
+    from apkiln.package.emission.request import BuildFacts, EmissionRequest
+
+    epoch = context.settings.environment.get("SOURCE_DATE_EPOCH", "").strip()
+    date = parse_build_date(arguments.build_date) if arguments.build_date else 0
+    provenance = arguments.generate_provenance
+    return EmissionRequest(
+        definition=embedded(definition),
+        arch=arch,
+        source_date=parse_epoch(epoch) if epoch else date,
+        namespace=arguments.namespace,
+        definition_path=Path(arguments.config).name,
+        definition_digest=digest,
+        git_commit=arguments.git_commit,
+        git_repository=arguments.git_repo_url,
+        definition_licence=arguments.license,
+        facts=BuildFacts(runner=arguments.runner, parameters=(("network", arguments.network),)),
+        strip_origin=arguments.strip_origin_name,
+        strict_ids=arguments.strict_ids,
+        allow_setcap=arguments.allow_setcap,
+        allow_secrets=arguments.allow_env_secrets,
+        lint=LintSettings(_names(arguments.lint_require), _names(arguments.lint_warn)).check(),
+        provenance=bool(arguments.signing_key) if provenance is None else provenance,
+        overwrite=arguments.overwrite,
+    )
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name for name in text.split(",") if name)
+
+
+def _write_index(arguments: argparse.Namespace, built: Built, access: BuildAccess) -> str:
+    """Path of the index; empty when none was asked for."""
+    if not arguments.generate_index or not built.packages:
+        return ""
+    from apkiln.package.building.output_index import update_index
+    from apkiln.system.files import DiskFiles
+
+    emission = access.emission
+    return str(update_index(built.packages, emission.signers, DiskFiles(), emission.codec, access.access.limits))  # type: ignore[arg-type]
+
+
+def _report(built: Built, index: str, context: Context) -> None:
+    for package in built.packages:
+        for remark in package.notes:
+            context.reporter.note(f"{package.info.name}: {remark}")
+        for finding in package.analysis.findings:
+            context.reporter.note(f"{package.info.name}: {finding.linter}: {finding.message}")
+    if built.workspace:
+        context.reporter.note(f"the workspace was left in `{built.workspace}`")
+    if context.settings.json:
+        rows = [
+            {
+                "name": item.info.name,
+                "version": item.info.version,
+                "path": str(item.path),
+                "sha256": item.sha256.hex(),
+                "size": item.size,
+            }
+            for item in built.packages
+        ]
+        context.output.json(
+            {
+                "packages": rows,
+                "index": index,
+                "reused": built.reused,
+                "key": built.key,
+                "step_seconds": round(built.seconds, 3),
+                "peak_memory": built.peak_memory,
+            }
+        )
+        return
+    for item in built.packages:
+        context.output.print(str(item.path))

@@ -1,0 +1,221 @@
+"""One package definition built for one architecture (spec package.md §8.1): decided in pure modules, done here, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from apkiln.core.errors import ConfigurationError
+from apkiln.core.limits import MIB
+from apkiln.core.value import replace
+from apkiln.package.building.compiler_files import compiler_files
+from apkiln.package.building.guest import GuestTrees
+from apkiln.package.building.guest_making import ResolvedGuest, make_guest, resolve_guest
+from apkiln.package.building.guest_request import identity_of
+from apkiln.package.building.ignore_rules import NAME, IgnoreRules
+from apkiln.package.building.request import BuildAccess, BuildRequest, Built, Network, RootKind
+from apkiln.package.building.session import Root, Session, SessionAccess, SessionSettings, capabilities_of
+from apkiln.package.building.steps import StepRun, build_environment, step_runs
+from apkiln.package.definition.model import PackageDefinition
+from apkiln.package.emission.emitting import emit
+from apkiln.package.emission.request import EmissionRequest, EmittedPackage, GuestAccounts, GuestPackage, Material
+from apkiln.package.output_tree import OutputTree
+from apkiln.package.sources.plan import FetchedSources, FetchSource
+from apkiln.system.build_workspace import Workspace
+
+_LICENCE_LIMIT = MIB
+
+
+class PlannedPart(NamedTuple):
+    """One package of the build and what makes it."""
+
+    name: str
+    steps: tuple[StepRun, ...]
+
+
+def planned_parts(definition: PackageDefinition) -> tuple[PlannedPart, ...]:
+    """The main package, then the subpackages in the order of the file.  Raises what `step_runs` raises.  Pure."""
+    main = PlannedPart(definition.package.name.text, step_runs(definition.pipeline))
+    return (main, *(PlannedPart(item.name.text, step_runs(item.pipeline)) for item in definition.subpackages))
+
+
+def build_package(request: BuildRequest, access: BuildAccess) -> Built:
+    """Build, analyse and publish all packages of a definition, or none.
+
+    Raises what planning, solving, fetching, the steps (`CommandFailure`) and emission raise.  Order: everything that can be
+    refused without running anything is refused first.
+    """
+    parts = planned_parts(request.definition)
+    settings = _settings(request)
+    guest, sources = _guest(request, parts, access), _sources(request, access)
+    prepared = _emission(request, guest, sources)
+    with _workspace(access) as workspace:
+        _populate(request, workspace, access)
+        session = _run(request, parts, settings, guest, sources, workspace, access)
+        workspace.settle()
+        packages = _emit(request, prepared, parts, guest, workspace, access)
+        place = workspace.home if access.keep_workspace else ""
+    seconds, peak = (session.seconds, session.peak_memory) if session is not None else (0.0, 0)
+    return Built(packages, "", False, seconds, peak, place)
+
+
+class _Guest(NamedTuple):
+    resolved: ResolvedGuest
+    trees: GuestTrees
+
+
+def _settings(request: BuildRequest) -> SessionSettings:
+    definition = request.definition
+    return SessionSettings(
+        environment=tuple(build_environment(definition.environment, request.emission.source_date).items()),
+        identity=identity_of(definition.environment),
+        capabilities=capabilities_of(definition.capabilities),
+        network=request.network is Network.ON,
+        limits=replace(request.limits, seconds=0.0) if request.limits.seconds else request.limits,
+        debug=request.debug,
+        origin_name=definition.package.name.text,
+    )
+
+
+def _guest(request: BuildRequest, parts: tuple[PlannedPart, ...], access: BuildAccess) -> _Guest | None:
+    """None when nothing runs: then there is no need of a root."""
+    if not any(part.steps for part in parts):
+        return None
+    resolved = resolve_guest(request.definition.environment, request.guest_sources, request.arch, access.access)
+    for notice in resolved.notices:
+        access.note(notice)
+    return _Guest(resolved, make_guest(resolved, access.trees, access.owners, access.access))
+
+
+def _sources(request: BuildRequest, access: BuildAccess) -> FetchedSources | None:
+    if access.sources is None:
+        return None
+    from apkiln.package.sources.planning import plan_sources
+
+    plan = plan_sources(request.definition)
+    if not plan.sources:
+        return None
+    from apkiln.package.sources.fetching import fetch_sources
+
+    return fetch_sources(plan, access.sources)
+
+
+def _emission(request: BuildRequest, guest: _Guest | None, sources: FetchedSources | None) -> EmissionRequest:
+    """The emission with what is known before the first step."""
+    emission = request.emission
+    materials = (*emission.materials, *(_materials(sources) if sources is not None else ()))
+    if guest is None:
+        return replace(emission, materials=materials)
+    packages = tuple(GuestPackage(item.record, item.repository) for item in guest.resolved.plan.packages)
+    users = {user.username: user for user in request.definition.environment.accounts.users}
+    groups = {group.groupname: group for group in request.definition.environment.accounts.groups}
+    accounts = GuestAccounts(
+        guest.trees.users or ((0, "root"),),
+        guest.trees.groups or ((0, "root"),),
+        users["build"].uid if "build" in users else 1000,
+        groups["build"].gid if "build" in groups else 1000,
+    )
+    return replace(emission, materials=materials, guest=packages, accounts=accounts)
+
+
+def _materials(sources: FetchedSources) -> Iterator[Material]:
+    for item in sources.materials:
+        if isinstance(item.source, FetchSource):
+            digests = {found.algorithm: found.hex for found in (item.digest, *item.source.digests)}
+            yield Material(item.source.uri, tuple(sorted(digests.items())), item.source.file_name)
+        else:
+            yield Material(item.source.repository, (("gitCommit", item.digest.hex),), item.source.destination)
+
+
+@contextmanager
+def _workspace(access: BuildAccess) -> Iterator[Workspace]:
+    workspace = access.workspace()
+    try:
+        yield workspace
+    except BaseException:
+        if access.keep_workspace:
+            access.note(f"the workspace was left in `{workspace.home}`")
+        raise
+    finally:
+        if not access.keep_workspace:
+            workspace.remove()
+
+
+def _populate(request: BuildRequest, workspace: Workspace, access: BuildAccess) -> None:
+    """Compiler files first, then the source directory, so that a definition may bring its own (spec §8.1 step 8)."""
+    for path, content in compiler_files(request.definition, request.arch, request.emission.namespace):
+        workspace.write(path, content)
+    directory = request.source_directory
+    if directory is None:
+        return
+    files = access.access.files
+    name = directory / NAME
+    found = files.status(name)
+    rules = IgnoreRules(files.read(name, MIB).decode("utf-8", "replace") if found is not None and found.is_file else "")
+    apart = {place.relative_to(directory).as_posix() for place in request.excluded if place.is_relative_to(directory)}
+    if "." in apart:
+        message = f"packages would be written into the source directory `{directory}` itself"
+        raise ConfigurationError(message, reason="output-is-source", hint="name another `--out-dir`")
+    for note in workspace.populate(directory, lambda path, is_directory: path in apart or rules.excludes(path, is_directory)):
+        access.note(note)
+
+
+def _run(
+    request: BuildRequest,
+    parts: tuple[PlannedPart, ...],
+    settings: SessionSettings,
+    guest: _Guest | None,
+    sources: FetchedSources | None,
+    workspace: Workspace,
+    access: BuildAccess,
+) -> Session | None:
+    if guest is None:
+        for part in parts:
+            workspace.make_output(part.name)
+        return None
+    if request.limits.seconds:
+        settings = replace(settings, deadline=access.now() + request.limits.seconds)
+    opened = SessionAccess(access.sandbox, workspace, access.now, access.tell, access.on_failure, access.resolver)
+    root = root_of(guest.trees, request.root, access)
+    session = Session(root, sources.directory if sources is not None else workspace.kept("empty"), settings, opened)
+    session.prepare([part.name for part in parts])
+    for part in parts:
+        session.build(part.name, part.steps)
+    if session.unbounded:
+        access.note(f"limits that this machine cannot set: {', '.join(sorted(session.unbounded))}")
+    return session
+
+
+def root_of(trees: GuestTrees, kind: RootKind, access: BuildAccess) -> Root:
+    """Where the root lies on the disk."""
+    directories = []
+    for key in trees.keys:
+        found = access.trees.find(key)
+        assert found is not None, "the trees of a root were made before it is used"
+        directories.append(found)
+    if kind is RootKind.OVERLAY:
+        return Root(tuple(directories), trees)
+    return Root((access.trees.joined(trees.keys),), trees, overlay=False)
+
+
+def _emit(
+    request: BuildRequest,
+    prepared: EmissionRequest,
+    parts: tuple[PlannedPart, ...],
+    guest: _Guest | None,
+    workspace: Workspace,
+    access: BuildAccess,
+) -> tuple[EmittedPackage, ...]:
+    texts = []
+    for item in request.definition.package.copyright:
+        path = item.license_path.text
+        content = workspace.read(path, _LICENCE_LIMIT) if path else None
+        if content is not None:
+            texts.append((path, content.decode("utf-8", "replace")))
+    trees = [_tree(workspace, part.name) for part in parts]
+    return emit(replace(prepared, licence_texts=tuple(texts)), trees, access.emission)
+
+
+def _tree(workspace: Workspace, name: str) -> OutputTree:
+    return OutputTree(name, workspace.output(name), lambda path: workspace.content(name, path))

@@ -1,0 +1,108 @@
+"""What a build is asked to do, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from apkiln.acquire.access import Access
+from apkiln.core.arch import Arch
+from apkiln.core.value import value
+from apkiln.package.building.guest_request import NO_SOURCES, GuestSources
+from apkiln.package.building.output_log import TellLine
+from apkiln.package.building.steps import StepRun
+from apkiln.package.definition.model import PackageDefinition
+from apkiln.package.emission.emitting import EmissionAccess
+from apkiln.package.emission.request import EmissionRequest, EmittedPackage
+from apkiln.system.build_workspace import Workspace
+from apkiln.system.sandbox import Sandbox, SandboxLimits, SandboxSpec
+from apkiln.system.trees import Trees
+
+if TYPE_CHECKING:
+    from apkiln.package.sources.access import SourceAccess
+
+NO_LIMITS = SandboxLimits(scratch=0)
+
+
+class Network(Enum):
+    """When steps have the network (spec package.md §9.4)."""
+
+    OFF = "off"
+    """Only steps that say `network: true`."""
+    AUTO = "auto"
+    """Also steps of pipelines that are known to download."""
+    ON = "on"
+    """Every step."""
+
+
+class RootKind(Enum):
+    """How the root is put together from the trees of its packages."""
+
+    OVERLAY = "overlay"
+    HARD_LINKS = "hardlinks"
+    """One tree of links; steps cannot write to it."""
+
+
+@value
+class BuildRequest:
+    """Everything that decides about a build beside the machine."""
+
+    definition: PackageDefinition
+    """Resolved for `arch`, comments and all: this is what runs."""
+    arch: Arch
+    emission: EmissionRequest
+    """Without what the build finds out itself: guest, accounts, materials."""
+    guest_sources: GuestSources = NO_SOURCES
+    source_directory: PurePath | None = None
+    """Copied into the workspace; None = nothing is."""
+    excluded: tuple[PurePath, ...] = ()
+    """Places below it that are not: where packages and caches go."""
+    network: Network = Network.OFF
+    root: RootKind = RootKind.OVERLAY
+    limits: SandboxLimits = NO_LIMITS
+    """`seconds` = for all steps together."""
+    debug: bool = False
+    reuse_results: bool = False
+    """A result that the store has for equal inputs is taken instead of building."""
+
+
+@value
+class BuildAccess:
+    """The objects of a build."""
+
+    access: Access
+    trees: Trees
+    owners: str
+    """A word for how `trees` keeps ids."""
+    sandbox: Sandbox
+    workspace: Callable[[], Workspace]
+    """Makes one."""
+    emission: EmissionAccess
+    now: Callable[[], float]
+    """Seconds that pass."""
+    tell: TellLine
+    """Hears every line of output."""
+    note: Callable[[str], None]
+    """Hears remarks."""
+    sources: SourceAccess | None = None
+    """None = declared sources are not fetched: steps do it themselves, or fail."""
+    on_failure: Callable[[SandboxSpec, StepRun], bool] | None = None
+    resolver: str = ""
+    keep_workspace: bool = False
+
+
+@value
+class Built:
+    """What came of a build."""
+
+    packages: tuple[EmittedPackage, ...]
+    key: str
+    """Of the plan."""
+    reused: bool
+    seconds: float
+    """Spent in steps."""
+    peak_memory: int
+    workspace: str
+    """Where it was left; empty = removed."""
