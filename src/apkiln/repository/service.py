@@ -29,6 +29,7 @@ from apkiln.repository.ledger.packages import Package
 from apkiln.repository.ledger.rows import Author, Row
 from apkiln.repository.ledger.state import ENDED, RepositoryState, Step, Transaction
 from apkiln.repository.promotion import Promotion, present
+from apkiln.repository.quotas import UNLIMITED, Quota, check_quota
 from apkiln.repository.verifying import verify_upload
 from apkiln.system.ledger_store import Claim
 from apkiln.system.parallel import map_in_threads
@@ -86,19 +87,30 @@ class RepositoryService:
         self.append(author, decide)
         return self.run(author, Manifest(keys=tuple(keys)), "create")
 
-    def run(self, author: Author, manifest: Manifest, idempotency_key: str = "") -> Transaction:
+    def run(self, author: Author, manifest: Manifest, idempotency_key: str = "", quota: Quota = UNLIMITED) -> Transaction:
         """Open, commit and process a transaction whose files are in the store already."""
-        opened = self.open(author, manifest, idempotency_key)
+        opened = self.open(author, manifest, idempotency_key, quota=quota)
         return self.commit(author, opened.number)
 
-    def open(self, author: Author, manifest: Manifest, idempotency_key: str = "", teams: Sequence[str] = ()) -> Transaction:
-        """A new transaction, or the one that this key opened before.  Raises as `transactions.check_opening`."""
+    def open(
+        self,
+        author: Author,
+        manifest: Manifest,
+        idempotency_key: str = "",
+        teams: Sequence[str] = (),
+        quota: Quota = UNLIMITED,
+    ) -> Transaction:
+        """A new transaction, or the one that this key opened before.
+
+        Raises as `transactions.check_opening` and `quotas.check_quota`.
+        """
 
         def decide(state: RepositoryState) -> Sequence[AnyAction]:
             if transactions.existing(state, manifest, idempotency_key) is not None:
                 return ()
             if not state.head.number:
                 raise UsageError(f"there is no repository `{self.name}`", reason="unknown-repository")
+            check_quota(state, author.actor, manifest, quota, int(self.equipment.clock.now() * 1000))
             transactions.check_opening(state, manifest, teams)
             return (actions.Opened(manifest, idempotency_key, tuple(teams)),)
 

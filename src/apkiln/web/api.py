@@ -14,7 +14,7 @@ import anyio.to_thread
 from litestar import Litestar, Request, Response, delete, get, post, put
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from apkiln import __version__
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, UsageError
@@ -44,7 +44,7 @@ class Desk:
         self.uploads: PartialUploads = request.scope["apkiln.uploads"]  # type: ignore[typeddict-item]
 
     def author(self, reason: str = "") -> Author:
-        return Author(self.token.name, reason, self.token.sha256[:16])
+        return Author(self.token.name, reason, self.token.provenance)
 
     def permit(self, check: Callable[[], None], verb: str) -> None:
         """Run a check; a refusal is a row of the ledger, too (spec §9 "audit")."""
@@ -54,6 +54,10 @@ class Desk:
             code = error.reason
             self.service.append(self.author(), _once(lambda: (Refused(verb, code),)))
             raise
+
+    def open(self, manifest: Manifest, reason: str, key: str) -> Transaction:
+        """Within what the token may."""
+        return self.service.open(self.author(reason), manifest, key, self.token.teams, self.token.quota)
 
     def document(self, transaction: Transaction) -> documents.TransactionDocument:
         missing = self.service.missing(transaction) if transaction.step is Step.OPEN else ()
@@ -67,18 +71,18 @@ def _once(make: Callable[[], tuple[Refused, ...]]) -> Callable[[RepositoryState]
 
 @post("/tx", status_code=201, sync_to_thread=True, summary="Open a transaction")
 def open_transaction(
-    data: documents.OpenRequest,
+    data: JSONBody[documents.OpenRequest],
     request: Incoming,
-    idempotency_key: Annotated[str, Parameter(header="Idempotency-Key", max_length=200)] = "",
+    idempotency_key: Annotated[str, HeaderParameter(name="Idempotency-Key", max_length=200)] = "",
 ) -> documents.TransactionDocument:
     """The same key with the same manifest gives the same transaction; with another one it is refused."""
     desk = Desk(request)
     desk.permit(lambda: tokens.check_manifest(desk.token, desk.service.name, data.manifest), "open")
-    return desk.document(desk.service.open(desk.author(data.reason), data.manifest, idempotency_key, desk.token.teams))
+    return desk.document(desk.open(data.manifest, data.reason, idempotency_key))
 
 
 @get("/tx/{number:int}", sync_to_thread=True, summary="How a transaction stands")
-def show_transaction(number: int, request: Incoming) -> documents.TransactionDocument:
+def show_transaction(number: FromPath[int], request: Incoming) -> documents.TransactionDocument:
     """With the receipt once it is live."""
     desk = Desk(request)
     state = desk.service.refresh()
@@ -89,7 +93,7 @@ def show_transaction(number: int, request: Incoming) -> documents.TransactionDoc
 
 @post("/tx/{number:int}/commit", status_code=200, summary="Publish it")
 async def commit(
-    number: int, request: Incoming, wait: Annotated[int, Parameter(ge=0, le=600)] = 60
+    number: FromPath[int], request: Incoming, wait: Annotated[int, QueryParameter(ge=0, le=600)] = 60
 ) -> Response[documents.TransactionDocument]:
     """200 with the receipt, 202 while it still runs or waits for a second person, 422 with the findings that refuse it."""
     desk = Desk(request)
@@ -117,7 +121,7 @@ def _check_transaction(desk: Desk, number: int) -> None:
 
 
 @delete("/tx/{number:int}", status_code=200, sync_to_thread=True, summary="Give a transaction up")
-def abort(number: int, request: Incoming) -> documents.TransactionDocument:
+def abort(number: FromPath[int], request: Incoming) -> documents.TransactionDocument:
     """Only before it is indexed."""
     desk = Desk(request)
     desk.permit(lambda: _check_transaction(desk, number), "abort")
@@ -125,7 +129,7 @@ def abort(number: int, request: Incoming) -> documents.TransactionDocument:
 
 
 @post("/approve/{number:int}", status_code=200, sync_to_thread=True, summary="Agree as a second person")
-def approve(number: int, request: Incoming, data: documents.ReasonRequest) -> documents.TransactionDocument:
+def approve(number: FromPath[int], request: Incoming, data: JSONBody[documents.ReasonRequest]) -> documents.TransactionDocument:
     """Not who opened it."""
     desk = Desk(request)
     desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "approve"), "approve")
@@ -134,9 +138,9 @@ def approve(number: int, request: Incoming, data: documents.ReasonRequest) -> do
 
 @post("/withdraw", status_code=200, sync_to_thread=True, summary="Withdraw builds")
 def withdraw(
-    data: documents.ChangeRequest,
+    data: JSONBody[documents.ChangeRequest],
     request: Incoming,
-    idempotency_key: Annotated[str, Parameter(header="Idempotency-Key", max_length=200)] = "",
+    idempotency_key: Annotated[str, HeaderParameter(name="Idempotency-Key", max_length=200)] = "",
 ) -> documents.TransactionDocument:
     """A transaction of its own; more than one build needs a second person."""
     return _change(Desk(request), Manifest(withdraw=data.builds), data.reason, idempotency_key)
@@ -144,9 +148,9 @@ def withdraw(
 
 @post("/restore", status_code=200, sync_to_thread=True, summary="Restore withdrawn builds")
 def restore(
-    data: documents.ChangeRequest,
+    data: JSONBody[documents.ChangeRequest],
     request: Incoming,
-    idempotency_key: Annotated[str, Parameter(header="Idempotency-Key", max_length=200)] = "",
+    idempotency_key: Annotated[str, HeaderParameter(name="Idempotency-Key", max_length=200)] = "",
 ) -> documents.TransactionDocument:
     """Always needs a second person."""
     return _change(Desk(request), Manifest(restore=data.builds), data.reason, idempotency_key)
@@ -154,11 +158,12 @@ def restore(
 
 def _change(desk: Desk, manifest: Manifest, reason: str, key: str) -> documents.TransactionDocument:
     desk.permit(lambda: tokens.check_manifest(desk.token, desk.service.name, manifest), "change")
-    return desk.document(desk.service.run(desk.author(reason), manifest, key))
+    opened = desk.open(manifest, reason, key)
+    return desk.document(desk.service.commit(desk.author(reason), opened.number))
 
 
 @post("/snapshots", status_code=201, sync_to_thread=True, summary="Name a generation")
-def name_generation(data: documents.SnapshotRequest, request: Incoming) -> documents.SnapshotRequest:
+def name_generation(data: JSONBody[documents.SnapshotRequest], request: Incoming) -> documents.SnapshotRequest:
     """A name never moves."""
     desk = Desk(request)
     desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "admin"), "snapshot")
@@ -178,7 +183,7 @@ def name_generation(data: documents.SnapshotRequest, request: Incoming) -> docum
 
 
 @post("/holds", status_code=201, sync_to_thread=True, summary="Keep something from being collected")
-def hold(data: documents.HoldRequest, request: Incoming) -> documents.HoldRequest:
+def hold(data: JSONBody[documents.HoldRequest], request: Incoming) -> documents.HoldRequest:
     """Until a time; 0 releases it."""
     desk = Desk(request)
     desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "admin"), "hold")
@@ -195,7 +200,7 @@ def hold(data: documents.HoldRequest, request: Incoming) -> documents.HoldReques
 
 
 @get("/packages/{name:str}", sync_to_thread=True, summary="All versions of a package")
-def show_package(name: str, request: Incoming) -> documents.PackageDocument:
+def show_package(name: FromPath[str], request: Incoming) -> documents.PackageDocument:
     """With the newest listed version of each architecture."""
     with Desk(request).service.reading() as state:
         found = documents.package_document(state, name)
@@ -207,8 +212,8 @@ def show_package(name: str, request: Incoming) -> documents.PackageDocument:
 @get("/diff", sync_to_thread=True, summary="What changed between two generations")
 def show_difference(
     request: Incoming,
-    origin: Annotated[int, Parameter(query="from", ge=0)],
-    target: Annotated[int, Parameter(query="to", ge=0)],
+    origin: Annotated[int, QueryParameter(name="from", ge=0)],
+    target: Annotated[int, QueryParameter(name="to", ge=0)],
 ) -> documents.DifferenceDocument:
     """Generation 0 is the empty one."""
     with Desk(request).service.reading() as state:
@@ -227,9 +232,9 @@ def show_incidents(request: Incoming) -> list[documents.IncidentDocument]:
 
 @put("/blobs/{digest:str}", status_code=201, summary="Upload a declared file")
 async def upload(
-    digest: str,
+    digest: FromPath[str],
     request: Incoming,
-    content_range: Annotated[str, Parameter(header="Content-Range")] = "",
+    content_range: Annotated[str, HeaderParameter(name="Content-Range")] = "",
 ) -> Response[dict[str, int]]:
     """The whole file, or with `Content-Range: bytes A-B/TOTAL` the next part of it; 201 when all of it is there and good."""
     desk = Desk(request)
@@ -257,7 +262,7 @@ async def upload(
 
 
 @get("/blobs/{digest:str}", sync_to_thread=True, summary="How much of an upload is there")
-def show_upload(digest: str, request: Incoming) -> dict[str, int]:
+def show_upload(digest: FromPath[str], request: Incoming) -> dict[str, int]:
     """Where the next part begins."""
     if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
         raise FormatError("a blob is named by 64 lower-case hex digits", reason="bad-digest")

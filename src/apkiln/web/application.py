@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 
 from apkiln.core.errors import ApkilnError
@@ -15,8 +16,9 @@ from apkiln.system.partial_uploads import PartialUploads
 from apkiln.web.api import make_api
 from apkiln.web.errors import body_of, status_of
 from apkiln.web.metrics import metrics_text
+from apkiln.web.oidc import Verifier
 from apkiln.web.serving import Front, Receive, Scope, Send, split_path
-from apkiln.web.tokens import Token, authenticated, check_verb
+from apkiln.web.tokens import Token, authenticated, check_repository, check_verb, secret_of
 
 _API = "api/v1"
 
@@ -35,13 +37,19 @@ class Application:
     """ASGI; `ready` says whether the work of the background has begun."""
 
     def __init__(
-        self, hosted: Mapping[str, Hosted], tokens: Sequence[Token], uploads: PartialUploads, now: Callable[[], float]
+        self,
+        hosted: Mapping[str, Hosted],
+        tokens: Sequence[Token],
+        uploads: PartialUploads,
+        now: Callable[[], float],
+        verifier: Verifier | None = None,
     ) -> None:
         self.hosted = dict(hosted)
         self.ready = False
         self._tokens = tuple(tokens)
         self._uploads = uploads
         self._now = now
+        self._verifier = verifier
         self._front = Front({name: item.service for name, item in hosted.items()}, now)
         self._api: Any = make_api()
 
@@ -51,6 +59,7 @@ class Application:
             return
         if scope["type"] != "http":
             return
+        await self._recognise(scope)
         name, rest = split_path(scope["path"], self.hosted)
         if not name:
             await self._own(scope, send)
@@ -69,7 +78,10 @@ class Application:
     async def _interface(self, name: str, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
         path = rest.removeprefix(_API) or "/"
         is_schema = path.startswith("/schema")
-        hosted = self.hosted[name]
+        hosted, token = self.hosted[name], None
+        if not is_schema:
+            token = self._token(scope)
+            check_repository(token, name)
         inner = dict(scope)
         inner |= {
             "path": path,
@@ -78,13 +90,29 @@ class Application:
             "apkiln.service": hosted.service,
             "apkiln.incidents": hosted.incidents,
             "apkiln.uploads": self._uploads,
-            "apkiln.token": None if is_schema else self._token(scope),
+            "apkiln.token": token,
         }
         await self._api(inner, receive, send)
 
+    async def _recognise(self, scope: Scope) -> None:
+        """Tokens of an issuer need its keys, perhaps over the network: verify them once, aside of everybody else's requests."""
+        header = _authorization(scope)
+        if self._verifier is None or not self._verifier.looks_like_one(secret_of(header)):
+            return
+
+        def verify() -> Token | ApkilnError:
+            try:
+                return authenticated(self._tokens, header, int(self._now()), self._verifier)
+            except ApkilnError as error:
+                return error
+
+        scope["apkiln.recognised"] = await anyio.to_thread.run_sync(verify)
+
     def _token(self, scope: Scope) -> Token:
-        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        return authenticated(self._tokens, header.decode("latin-1"), int(self._now()))
+        recognised: Token | ApkilnError | None = scope.get("apkiln.recognised")
+        if isinstance(recognised, ApkilnError):
+            raise recognised
+        return recognised or authenticated(self._tokens, _authorization(scope), int(self._now()))
 
     async def _own(self, scope: Scope, send: Send) -> None:
         match scope["path"]:
@@ -103,6 +131,11 @@ class Application:
         status = status_of(error)
         challenge = [(b"www-authenticate", f'Basic realm="{name}"'.encode())] if status == 401 else []
         await _respond(send, status, msgspec.json.encode(body_of(error)), b"application/json", challenge)
+
+
+def _authorization(scope: Scope) -> str:
+    found = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return str(found.decode("latin-1"))
 
 
 async def _respond(send: Send, status: int, body: bytes, content_type: bytes, extra: Sequence[tuple[bytes, bytes]] = ()) -> None:

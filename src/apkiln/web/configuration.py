@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from apkiln.core.errors import ConfigurationError
 from apkiln.core.origin import Origin
+from apkiln.web.oidc import Issuer
 from apkiln.web.tokens import Token
 
 
@@ -53,6 +55,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signer: str = ""
     """Socket of the signer process; empty = the private key files of the repositories."""
     token: tuple[Token, ...] = ()
+    issuer: tuple[Issuer, ...] = ()
     reconcile_seconds: int = 60
 
 
@@ -68,7 +71,27 @@ def parse_configuration(table: dict[str, Any], source: str) -> Configuration:
         good = all(part and part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in parts)
         if not good or names.count(name) > 1 or {"api", "keys", "candidate"} & set(parts):
             raise _bad(f"{name!r} cannot name a repository, or names two", source)
+    _check_tokens(found, source)
     return found
+
+
+def _check_tokens(configuration: Configuration, source: str) -> None:
+    """A token has a secret or a subject; a shared name would make one person of two (spec §9 "two persons")."""
+    issuers = {issuer.url for issuer in configuration.issuer}
+    if len(issuers) != len(configuration.issuer):
+        raise _bad("an issuer is named twice", source)
+    for issuer in configuration.issuer:
+        if not issuer.audience or not issuer.url or not issuer.algorithms or issuer.jwks.startswith("http://"):
+            raise _bad(f"issuer {issuer.url!r} needs a url, an audience, algorithms, and keys from a file or over https", source)
+    names = [token.name for token in configuration.token]
+    for token in configuration.token:
+        if names.count(token.name) > 1 or not token.name:
+            raise _bad(f"{token.name!r} names two tokens, or none", source)
+        by_secret = re.fullmatch(r"[0-9a-f]{64}", token.sha256) is not None and not token.subject
+        by_subject = bool(token.subject) and not token.sha256 and token.issuer in issuers
+        if not by_secret and not by_subject:
+            message = f"token `{token.name}` needs `sha256` (64 hex digits), or `subject` and an `issuer` that is configured"
+            raise _bad(message, source)
 
 
 def _bad(message: str, source: str) -> ConfigurationError:

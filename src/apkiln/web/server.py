@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apkiln.core.errors import ApkilnError
+from apkiln.core.limits import MIB
 from apkiln.repository.reconciling import compare
 from apkiln.repository.service import RepositoryService
 from apkiln.system.clock import Clock, SystemClock
 from apkiln.system.files import DiskFiles
 from apkiln.system.partial_uploads import PartialUploads
+from apkiln.system.transfer import Transfer
 from apkiln.web.application import Application, Hosted
 from apkiln.web.building import Stores, ensure_created, open_service, open_stores
 from apkiln.web.configuration import Configuration
+from apkiln.web.oidc import Verifier
 from apkiln.web.tokens import Token
 
 if TYPE_CHECKING:
@@ -95,7 +98,8 @@ def make_server(configuration: Configuration, home: Path, report: Report) -> tup
     hosted: Mapping[str, Hosted] = {item.name: Hosted(services[item.name], item.private) for item in configuration.repository}
     clock = SystemClock()
     uploads = PartialUploads(home / configuration.uploads, DiskFiles())
-    application = Application(hosted, (*configuration.token, reader), uploads, clock.now)
+    verifier = Verifier(configuration.issuer, lambda place: _key_set(place, home, transfer)) if configuration.issuer else None
+    application = Application(hosted, (*configuration.token, reader), uploads, clock.now, verifier)
 
     def prepare() -> None:
         for item in configuration.repository:
@@ -115,6 +119,15 @@ def make_server(configuration: Configuration, home: Path, report: Report) -> tup
         http="httptools",
     )
     return uvicorn.Server(settings), background, stores
+
+
+def _key_set(place: str, home: Path, transfer: Transfer) -> bytes:
+    """Keys of an issuer."""
+    if not place.startswith("https://"):
+        return DiskFiles().read(home / place, MIB)
+    received = bytearray()
+    transfer.fetch(place, received.extend, limit=MIB)
+    return bytes(received)
 
 
 def _own_reader() -> tuple[Token, str]:
