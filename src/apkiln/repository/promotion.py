@@ -50,7 +50,7 @@ class Promotion:
             self._journal.refresh()
             if self._journal.state.candidate is not None and self._finish_candidate():
                 continue
-            batch = [item for item in transactions.next_batch(self._journal.state) if self._may_go_on(item)]
+            batch = transactions.next_batch(self._journal.state, self._may_go_on)
             if not batch:
                 return
             accepted, notes = self._judge(batch)

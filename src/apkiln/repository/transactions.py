@@ -6,7 +6,7 @@ Pure functions of a state.  They raise, or answer with the findings that refuse 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from apkiln.core.errors import ConflictError, FaultCollector, FormatError, UnavailableError, UsageError
 from apkiln.core.origin import Origin
@@ -210,10 +210,11 @@ def allowed_by_override(finding: Finding, manifest: Manifest) -> bool:
     return code in manifest.overrides
 
 
-def next_batch(state: RepositoryState) -> tuple[Transaction, ...]:
+def next_batch(state: RepositoryState, may_go_on: Callable[[Transaction], bool]) -> tuple[Transaction, ...]:
     """Verified transactions that one generation can take together, oldest first: no two touch one build or one name.
 
-    Rollbacks and key changes go alone.
+    Rollbacks and key changes go alone.  Those that may not go on (they wait for a second person) are left out and keep their
+    names to themselves; everything else goes past them.
     """
     batch: list[Transaction] = []
     touched: set[tuple[str, str]] = set()
@@ -221,11 +222,13 @@ def next_batch(state: RepositoryState) -> tuple[Transaction, ...]:
         transaction = state.transactions[number]
         if transaction.step is not Step.VERIFIED:
             continue
-        manifest = transaction.manifest
+        manifest, ready = transaction.manifest, may_go_on(transaction)
         if manifest.rollback or manifest.keys:
-            return tuple(batch) or (transaction,)
+            if ready:
+                return tuple(batch) or (transaction,)
+            continue
         mine = _touched_names(state, transaction)
-        if touched.isdisjoint(mine):
+        if ready and touched.isdisjoint(mine):
             batch.append(transaction)
         touched |= mine  # who comes later waits for those before it, also for one that waits itself
     return tuple(batch)

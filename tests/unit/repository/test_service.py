@@ -370,3 +370,17 @@ def test_a_sweep_leaves_what_other_repositories_need() -> None:
     other.refresh()
     assert hex_of(B) not in collect(other, ALICE, plan_only=True).marked
     assert not [item for item in compare(other) if item.kind == "orphan"]
+
+
+def test_what_waits_for_a_second_person_holds_up_nobody_else() -> None:
+    service = created()
+    first, second = sample_package("first"), sample_package("second")
+    publish(service, first)
+    service.run(ALICE, Manifest(withdraw=(selection(first),)))
+    staged = service.run(ALICE, Manifest(keys=(key_change(NEW, "staged"),)))
+    restoring = service.run(ALICE, Manifest(restore=(selection(first),)))
+    assert (staged.step, restoring.step) == (Step.VERIFIED, Step.VERIFIED)
+    assert publish(service, second).step is Step.LIVE
+    assert service.approve(BOB, restoring.number).step is Step.LIVE
+    assert service.run(ALICE, Manifest(rollback=2)).step is Step.LIVE
+    assert service.approve(BOB, staged.number).step is Step.LIVE
