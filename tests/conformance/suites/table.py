@@ -17,10 +17,13 @@ MODULES = (
     "image_documents",
     "image_audit",
     "melange_definitions",
+    "melange_editing",
     "melange_compiled",
+    "melange_builds",
     "melange_analysis",
     "melange_linters",
     "melange_emission",
+    "melange_runs_emission",
     "field_reports",
 )
 

@@ -15,6 +15,8 @@ _REFUSED = {EntryType.FIFO: "a fifo", EntryType.BLOCK: "a block device", EntryTy
 _ACL_HEADER, _ACL_ENTRY = 4, 8
 _TRIVIAL_ACL = _ACL_HEADER + 3 * _ACL_ENTRY
 """Owner, group and others: what the mode says already."""
+_OVERFLOW = 65534
+"""What the kernel shows of an id that has no counterpart inside a sandbox."""
 _OF_THE_DESKTOP = ("user.xdg.", "user.mime_type", "user.com.apple.", "user.DOSATTRIB")
 
 
@@ -57,6 +59,8 @@ class Normaliser:
         )
 
     def _id(self, entry: Entry, number: int, build: int, known: dict[int, str], what: str) -> int:
+        """Numbers that the build gave on purpose stay, also where the guest has no name for them; those of the build user and
+        those that have no meaning outside the sandbox become root's."""
         if number in (0, build):
             return 0
         if number in known:
@@ -64,9 +68,9 @@ class Normaliser:
         if self.strict_ids:
             message = f"`{entry.path}` belongs to {what} {number}, which the build environment does not know"
             self.faults.add(FormatError(message, reason="unknown-id", origin=self._place(entry)))
-        else:
-            self.notes[f"files of the unknown {what} {number} become root's"] = None
-        return 0
+        kept = number != _OVERFLOW
+        self.notes[f"files belong to the unknown {what} {number}" + ("" if kept else ", and become root's")] = None
+        return number if kept else 0
 
     def _is_kept(self, name: str, content: bytes) -> bool:
         if name.startswith("user."):

@@ -99,7 +99,7 @@ class EmissionRequest:
     strip_origin: bool = False
     """Subpackages name themselves as their origin."""
     strict_ids: bool = False
-    """A user or group that the guest does not know is a fault; otherwise it becomes root's, with a remark."""
+    """A user or group that the guest does not know is a fault; otherwise its number stays, with a remark."""
     keep_user_xattrs: bool = True
     """Extended attributes of the `user.` name space stay, but for those that desktops set."""
     allow_setcap: bool = False
