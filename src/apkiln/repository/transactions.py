@@ -184,6 +184,7 @@ def base_findings(state: RepositoryState, transaction: Transaction) -> tuple[Fin
         known = state.accepted.get(package.key)
         if known is None:
             findings += _not_newer(state, transaction, package)
+            findings += _ambiguous(state, transaction, package)
         elif known.package.content != package.content:
             details = (f"published is {known.package.digest}", f"by transaction {known.transaction}")
             findings.append(_finding("version-conflict", "this version exists with other content", package, details))
@@ -195,6 +196,18 @@ def base_findings(state: RepositoryState, transaction: Transaction) -> tuple[Fin
         findings += [Finding("blob-missing", "its bytes are gone", key.name_version, key.arch) for key in lost]
     findings += [Finding(fault.reason, fault.message) for fault in key_faults(state, transaction.manifest.keys)]
     return tuple(findings)
+
+
+def _ambiguous(state: RepositoryState, transaction: Transaction, package: Package) -> Iterator[Finding]:
+    """A `noarch` package and one of an architecture would be served under the same name (spec §4.3)."""
+    current = state.generations.get(state.current)
+    homes = {*state.arches, *(index.arch for index in current.indexed.arches)} if current else set(state.arches)
+    wanted = homes if package.arch == NOARCH else {NOARCH}
+    own = {other.key for other in transaction.packages}
+    for arch in sorted(wanted):
+        rival = Key(arch, package.name, package.version)
+        if rival in state.accepted or rival in own:
+            yield _finding("version-conflict", f"this version exists for {arch}, and both would have one file name", package)
 
 
 def _not_newer(state: RepositoryState, transaction: Transaction, package: Package) -> Iterator[Finding]:
@@ -241,7 +254,7 @@ def _touched_names(state: RepositoryState, transaction: Transaction) -> set[tupl
         keys += state.resolve(selection)
     builds = {("build", f"{package.origin} {package.version}") for package in transaction.packages}
     builds |= {("build", f"{item.origin} {item.version}") for item in (*manifest.withdraw, *manifest.restore)}
-    return builds | {(key.arch, key.name) for key in keys}
+    return builds | {(key.arch, key.name) for key in keys} | {("file", key.name_version) for key in keys}
 
 
 def expired(state: RepositoryState, now: int, idle: int) -> tuple[int, ...]:

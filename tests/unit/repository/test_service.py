@@ -384,3 +384,15 @@ def test_what_waits_for_a_second_person_holds_up_nobody_else() -> None:
     assert service.approve(BOB, restoring.number).step is Step.LIVE
     assert service.run(ALICE, Manifest(rollback=2)).step is Step.LIVE
     assert service.approve(BOB, staged.number).step is Step.LIVE
+
+
+def test_a_package_for_any_architecture_and_one_for_this_never_share_a_name() -> None:
+    service = created(arches=("x86_64", "aarch64"))
+    own, any_arch = sample_package("a"), sample_package("a", arch="noarch")
+    both = publish(service, own, any_arch)
+    assert [finding.code for finding in both.findings] == ["version-conflict"] * 2
+    assert publish(service, own).step is Step.LIVE
+    assert [finding.code for finding in publish(service, any_arch).findings] == ["version-conflict"]
+    assert publish(service, sample_package("b", arch="noarch")).step is Step.LIVE
+    assert [finding.code for finding in publish(service, sample_package("b")).findings] == ["version-conflict"]
+    assert publish(service, sample_package("a", "2.0-r0", "noarch")).step is Step.LIVE
