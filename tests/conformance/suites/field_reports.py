@@ -11,6 +11,7 @@ from typing import Any
 from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
 from tests.conformance.suites.image_reports import JUDGES as IMAGE_JUDGES
 from tests.conformance.suites.image_reports import Unjudged
+from tests.conformance.suites.package_reports import JUDGES as PACKAGE_JUDGES
 from tests.conformance.suites.repository_reports import JUDGES as REPOSITORY_JUDGES
 
 from apkiln.core.arch import Arch
@@ -250,6 +251,7 @@ JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "deb822-parse": _stanzas,
     "deb-solve": _debian_solve,
     "lock": _debian_lock,
+    **PACKAGE_JUDGES,
     **REPOSITORY_JUDGES,
 }
 SUITES = [suite("apk"), suite("debian"), suite("image"), suite("package"), suite("repository")]
