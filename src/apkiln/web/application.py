@@ -1,4 +1,4 @@
-"""The whole service as one ASGI application: public paths, interface, health, metrics."""
+"""The whole service as one ASGI application: public paths, interface, pages, health, metrics."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from apkiln.web.api import make_api
 from apkiln.web.errors import body_of, status_of
 from apkiln.web.metrics import metrics_text
 from apkiln.web.oidc import Verifier
+from apkiln.web.pages.addresses import MARK
+from apkiln.web.pages.site import Site
 from apkiln.web.serving import Front, Receive, Scope, Send, split_path
 from apkiln.web.tokens import Token, authenticated, check_repository, check_verb, secret_of
 
@@ -52,6 +54,7 @@ class Application:
         self._verifier = verifier
         self._front = Front({name: item.service for name, item in hosted.items()}, now)
         self._api: Any = make_api()
+        self.site = Site({name: item.service for name, item in hosted.items()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -64,6 +67,7 @@ class Application:
         if not name:
             await self._own(scope, send)
             return
+        is_page = rest in ("", MARK) or rest.startswith(f"{MARK}/")
         try:
             if rest == _API or rest.startswith(f"{_API}/"):
                 await self._interface(name, rest, scope, receive, send)
@@ -72,6 +76,10 @@ class Application:
                 check_verb(self._token(scope), name, "read")
         except ApkilnError as error:
             await self._refuse(send, error, name)
+            return
+        if is_page:
+            raw = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].decode("latin-1")
+            await self.site.repository(scope, send, self.hosted[name], split_path(raw, self.hosted)[1])
             return
         await self._front(scope, receive, send)
 
@@ -123,14 +131,32 @@ class Application:
             case "/metrics":
                 text = metrics_text(self.hosted, self._front.counts, int(self._now() * 1000))
                 await _respond(send, 200, text.encode(), b"text/plain; version=0.0.4")
+            case "/":
+                await self.site.home(scope, send, filter(lambda item: self._may_read(scope, item), self.hosted.values()))
+            case path if path.startswith(f"/{MARK}/"):
+                await self.site.asset(scope, send, path.removeprefix(f"/{MARK}/"))
+            case _ if _wants_a_page(scope):
+                await self.site.missing(scope, send)
             case _:
                 error = {"error": {"code": "NOT_FOUND", "message": "there is nothing at this path"}}
                 await _respond(send, 404, msgspec.json.encode(error), b"application/json")
+
+    def _may_read(self, scope: Scope, hosted: Hosted) -> bool:
+        try:
+            if hosted.private:
+                check_verb(self._token(scope), hosted.service.name, "read")
+        except ApkilnError:
+            return False
+        return True
 
     async def _refuse(self, send: Send, error: ApkilnError, name: str) -> None:
         status = status_of(error)
         challenge = [(b"www-authenticate", f'Basic realm="{name}"'.encode())] if status == 401 else []
         await _respond(send, status, msgspec.json.encode(body_of(error)), b"application/json", challenge)
+
+
+def _wants_a_page(scope: Scope) -> bool:
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def _authorization(scope: Scope) -> str:

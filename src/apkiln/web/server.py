@@ -105,6 +105,7 @@ def make_server(configuration: Configuration, home: Path, report: Report) -> tup
         for item in configuration.repository:
             ensure_created(services[item.name], item, stores)
             services[item.name].recover()
+        application.site.warm()
 
     background = Background(application, prepare, configuration.reconcile_seconds, clock, report)
     settings = uvicorn.Config(

@@ -1,0 +1,99 @@
+"""One look at a page: the repository, what was asked, and what earlier looks left behind."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from apkiln.repository.browsing.inventory import Inventory
+from apkiln.repository.ledger.state import RepositoryState
+from apkiln.repository.listing import Listing
+from apkiln.repository.reconciling import Incident
+from apkiln.repository.service import RepositoryService
+from apkiln.web.pages.questions import Question
+
+T = TypeVar("T")
+
+
+class Page(NamedTuple):
+    """What a template gets."""
+
+    template: str
+    values: Mapping[str, object]
+    status: int = 200
+
+
+class Recent:
+    """Results that cost something, the ones used last; shared by threads.  What a key names never changes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The result of `make`, which another thread may have made."""
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                found: T = self._known[key]
+                return found
+        made = make()
+        with self._lock:
+            self._known[key] = made
+            while len(self._known) > self._limit:
+                self._known.popitem(last=False)
+        return made
+
+
+class Shelf:
+    """What pages keep of one repository."""
+
+    def __init__(self, service: RepositoryService) -> None:
+        self.service = service
+        self.inventory = Inventory()
+        self.recent = Recent(64)
+        """Lists by generation."""
+        self.files = Recent(32)
+        """Contents of packages."""
+
+    @contextmanager
+    def reading(self) -> Iterator[RepositoryState]:
+        """The state and an inventory that has taken it in; nobody changes either meanwhile, so keep it short."""
+        with self.service.reading() as state:
+            self.inventory.follow(state)
+            yield state
+
+
+class Visit(NamedTuple):
+    """See the module."""
+
+    shelf: Shelf
+    incidents: Sequence[Incident]
+    """As of the last comparison."""
+    question: Question
+
+    @property
+    def name(self) -> str:
+        """Of the repository."""
+        return self.shelf.service.name
+
+    @property
+    def inventory(self) -> Inventory:
+        return self.shelf.inventory
+
+    def listing(self, arch: str) -> Listing:
+        """The current packages of an architecture; empty for one that there is not."""
+        return self.shelf.service.journal.listings.get(arch) or Listing()
+
+    def at(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make`, once for each generation."""
+        return self.shelf.recent.get((self.inventory.generation, key), make)
+
+
+def missing(what: str) -> Page:
+    """A page that says that there is no such thing."""
+    return Page("missing.html", {"what": what}, 404)
