@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from apkiln.cli.resolve_arguments import Resolved
     from apkiln.formats.oci.reference import Reference
     from apkiln.image.building import BuiltImage
+    from apkiln.system.script_sandbox import ScriptMachine
     from apkiln.system.store import Store
 
 
@@ -30,9 +31,9 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--scripts",
-        choices=("report", "ignore", "fail"),
+        choices=("report", "ignore", "fail", "sandbox"),
         default="",
-        help="package scripts are never run: replaced by rules where possible and told of, ignored, or refused unless replaced",
+        help="package scripts are replaced by rules; those that cannot be are told of, ignored, refused, or run in the sandbox",
     )
     files = parser.add_argument_group("files")
     files.add_argument("--strict-origin", action="store_true", help="packages of one origin may not overwrite each other")
@@ -70,6 +71,7 @@ def build_definition(arguments: argparse.Namespace, context: Context, reference:
         BillRequest(reference.name, configuration.sbom, configuration.vcs_url or revision, arguments.sbom_lenient),
         formats,
         arguments.scripts,
+        _script_machine(context) if "sandbox" in (arguments.scripts or configuration.scripts) else None,
     )
     built = build_image(configuration, resolved.resolution, options, resolved.access)
     for item in built.architectures:
@@ -79,6 +81,13 @@ def build_definition(arguments: argparse.Namespace, context: Context, reference:
         for notice in item.notices:
             context.reporter.note(f"{item.arch.apk}: {notice}" if len(built.architectures) > 1 else notice)
     return built, resolved.access.store
+
+
+def _script_machine(context: Context) -> ScriptMachine:
+    from apkiln.system.bubblewrap import BubblewrapSandbox
+    from apkiln.system.script_sandbox import SandboxedScripts
+
+    return SandboxedScripts(BubblewrapSandbox(context.settings.environment.get("PATH", "/usr/bin:/bin")))
 
 
 def _revision(arguments: argparse.Namespace, context: Context, resolved: Resolved) -> str:

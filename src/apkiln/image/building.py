@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from apkiln.image.base.opening import Base
+    from apkiln.image.scripts.sandboxed import ScriptRoom
+    from apkiln.system.script_sandbox import ScriptMachine
 
 DEFAULT_POLICY = OwnershipPolicy()
 HERE = PurePosixPath(".")
@@ -61,6 +63,8 @@ class BuildOptions:
     """Documents to make beside the image; empty = none.  The one inside is always made."""
     scripts: str = ""
     """In place of the definition's `scripts`."""
+    script_machine: ScriptMachine | None = None
+    """Where scripts run if they are to."""
 
 
 class BuiltArchitecture(NamedTuple):
@@ -250,9 +254,18 @@ def _complete(
         base.repositories if base is not None else (),
         len(base.records) if base is not None else 0,
         options.scripts or configuration.scripts,
+        _script_room(options, plan_epoch=resolved.plan.epoch),
     )
     libraries = LibraryFacts(access.store, tree)
     return complete_tree(tree, inputs, libraries.write_cache, bills.write_inside)
+
+
+def _script_room(options: BuildOptions, plan_epoch: int) -> ScriptRoom | None:
+    if options.script_machine is None:
+        return None
+    from apkiln.image.scripts.sandboxed import ScriptRoom
+
+    return ScriptRoom(options.script_machine, plan_epoch)
 
 
 def _image(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from apkiln.core.arch import Arch
@@ -34,6 +34,9 @@ from apkiln.image.planned_tree import PlannedTree
 
 if TYPE_CHECKING:
     from apkiln.image.scripts.effects import ScriptReport
+    from apkiln.image.scripts.replacing import RunUncovered
+    from apkiln.image.scripts.sandboxed import ScriptRoom, UncoveredScript
+    from apkiln.system.script_sandbox import TreeItem
 
 WriteLibraryCache = Callable[[Draft, Arch], None]
 """Runs the rule `library-cache`; given by the caller because it reads ELF files of packages, which is worth remembering."""
@@ -60,6 +63,8 @@ class CompletionInputs:
     """How many of the first packages of the plan are its own: their scripts ran when it was made."""
     scripts: str = ""
     """What becomes of package scripts: see `scripts.replacing.replace_scripts`."""
+    script_room: ScriptRoom | None = None
+    """Where scripts can be run, for `sandbox`."""
 
 
 @value
@@ -86,7 +91,7 @@ def complete_tree(
     world(draft, plan.world)
     database_link(draft)
     package_accounts(draft)
-    scripts = _replace_scripts(draft, tree, inputs)
+    scripts = _replace_scripts(draft, tree, inputs, write_library_cache)
     accounts(draft, configuration.accounts)
     homes(draft)
     os_release(draft, configuration.os_release)
@@ -113,13 +118,44 @@ def complete_tree(
     return CompletedTree(draft, user, tuple(draft.notices), scripts)
 
 
-def _replace_scripts(draft: Draft, tree: PlannedTree, inputs: CompletionInputs) -> tuple[ScriptReport, ...]:
+def _replace_scripts(
+    draft: Draft, tree: PlannedTree, inputs: CompletionInputs, write_library_cache: WriteLibraryCache
+) -> tuple[ScriptReport, ...]:
     packages = [package.files for package in tree.plan.packages[inputs.base_packages :]]
     if not any(package.head.scripts for package in packages):
         return ()
     from apkiln.image.scripts.replacing import replace_scripts
 
-    return replace_scripts(draft, packages, inputs.scripts)
+    run: RunUncovered | None = None
+    room = inputs.script_room
+    if room is not None:
+        from apkiln.image.scripts.sandboxed import run_scripts
+
+        def show() -> Iterable[TreeItem]:
+            return _runnable_tree(draft, tree, inputs.plan, write_library_cache)
+
+        def run(scripts: tuple[UncoveredScript, ...]) -> tuple[ScriptReport, ...]:
+            return run_scripts(draft, scripts, show, room)
+
+    return replace_scripts(draft, packages, inputs.scripts, run)
+
+
+def _runnable_tree(
+    draft: Draft, tree: PlannedTree, plan: ArchitecturePlan, write_library_cache: WriteLibraryCache
+) -> Iterator[TreeItem]:
+    """The tree with what later rules make and programs need to run; `draft` stays as it is."""
+    from apkiln.image.exports.finished_tree import FinishedTree
+    from apkiln.image.scripts.sandboxed import tree_items
+
+    before = draft.saved()
+    busybox_links(draft, _busybox_packages(plan))
+    write_library_cache(draft, plan.arch)
+    finished = FinishedTree(draft, tree)
+    items = list(tree_items(finished.entries, finished.content))
+    try:
+        yield from items
+    finally:
+        draft.restore(before)
 
 
 def _provided_certificates(tree: PlannedTree, configuration: ImageConfiguration) -> tuple[str, ...]:

@@ -217,6 +217,14 @@ class Draft:
             self._removed.add(path)
         self._store(Node(rule, entry))
 
+    def forget(self, path: str) -> None:
+        """Take what rules wrote at `path` and below out of the tree.  Of packages only directories may go."""
+        for name in (*self.below(path), path):
+            self._nodes.pop(name, None)
+            if self._packages.peek(name) is not None:
+                self._removed.add(name)
+        self._children = None
+
     def make_parents(self, rule: str, path: str, origin: Origin = NOWHERE) -> None:
         """Make the missing directories above `path`: 0755, owner 0:0, time 0."""
         directory = paths.parent(path)

@@ -104,6 +104,8 @@ class State(Enum):
     """It would change nothing in an image."""
     NOT_COVERED = "not covered"
     """It would do something that nobody did."""
+    RAN = "run in the sandbox"
+    """It did what it does, in a sandbox."""
 
 
 class ScriptReport(NamedTuple):

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.origin import Origin
 from apkiln.image.generated.draft import Draft
 from apkiln.image.scripts.effects import ScriptReport, State
+from apkiln.image.scripts.sandboxed import UncoveredScript
 from apkiln.image.scripts.walking import Untold, walk
 from apkiln.image.scripts.world import DraftWorld
 from apkiln.rootfs.package_files import PackageFiles
 
+RunUncovered = Callable[[tuple[UncoveredScript, ...]], tuple[ScriptReport, ...]]
+"""Runs scripts and writes what they leave into the draft; a report for each."""
 _INSTALLING = ("pre-install", "post-install")
 
 
-def replace_scripts(draft: Draft, packages: Sequence[PackageFiles], mode: str) -> tuple[ScriptReport, ...]:
+def replace_scripts(
+    draft: Draft, packages: Sequence[PackageFiles], mode: str, run: RunUncovered | None = None
+) -> tuple[ScriptReport, ...]:
     """What became of each script; what they would do is in `draft` afterwards.
 
     `packages`: new ones, in install order.  `mode`: the definition's `scripts`: `report` (also empty); `ignore`, which does and
-    tells nothing; `fail`, which raises ConfigurationError (`install-script`), one fault for each that is not covered.
+    tells nothing; `fail`, which raises ConfigurationError (`install-script`), one fault for each that is not covered;
+    `sandbox`, which hands those to `run`, in order, and raises what it raises (`no-sandbox` where there is none).
     """
     if mode == "ignore":
         return ()
-    reports = tuple(_Replacing(draft).reports(packages))
+    replacing = _Replacing(draft)
+    reports = tuple(replacing.reports(packages))
     if mode == "fail":
         _refuse(reports)
-    return reports
+    if mode != "sandbox" or not replacing.uncovered:
+        return reports
+    if run is None:
+        raise ConfigurationError("package scripts cannot be run here", reason="no-sandbox")
+    ran = dict(zip((script.report for script in replacing.uncovered), run(tuple(replacing.uncovered)), strict=True))
+    return tuple(ran.get(report, report) for report in reports)
 
 
 def script_notices(reports: Iterable[ScriptReport]) -> tuple[str, ...]:
@@ -40,6 +52,7 @@ class _Replacing:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._world = DraftWorld(draft)
+        self.uncovered: list[UncoveredScript] = []
 
     def reports(self, packages: Sequence[PackageFiles]) -> Iterator[ScriptReport]:
         for package in packages:
@@ -60,7 +73,9 @@ class _Replacing:
             effects = walk(text, arguments, self._world)
         except Untold as fault:
             self._draft.restore(before)
-            return _report(package, kind, text, State.NOT_COVERED, fault.why, fault.line)
+            report = _report(package, kind, text, State.NOT_COVERED, fault.why, fault.line)
+            self.uncovered.append(UncoveredScript(report, text, arguments))
+            return report
         return _report(package, kind, text, State.REPLACED if effects else State.HARMLESS)
 
     def _triggered(self, globs: Iterable[str]) -> tuple[str, ...]:
