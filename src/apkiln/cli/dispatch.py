@@ -176,7 +176,10 @@ def _translated(words: list[str]) -> list[str]:
         message = f"`{words[0]} {verb}` is not supported"
         raise UsageError(message, reason="unknown-command", hint="known: " + ", ".join(verbs))
     # The cache of melange's is that of sources; ours, which every command has, is for everything else.
-    rest = [word.replace("--cache-dir", "--source-cache") if verb in SOURCE_VERBS else word for word in words[2:]]
+    rest = [
+        word.replace("--cache-dir", "--source-cache") if noun == "package" and verb in SOURCE_VERBS else word
+        for word in words[2:]
+    ]
     return [noun, *verbs[verb].split(), *rest]
 
 
