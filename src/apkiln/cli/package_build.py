@@ -53,6 +53,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--strip-origin-name", action="store_true", help="each subpackage is its own origin")
     output.add_argument("--lint-require", metavar="LIST", default=None, help="checks that refuse")
     output.add_argument("--lint-warn", metavar="LIST", default=None, help="checks that only tell")
+    output.add_argument("--persist-lint-results", action="store_true", help="write findings as JSON into OUT/ARCH")
+    output.add_argument(
+        "--keep-user-xattrs",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="packages have the `user.*` attributes that steps set",
+    )
     output.add_argument("--strict-ids", action="store_true", help="refuse owners that the root does not know")
     output.add_argument("--allow-setcap", action="store_true", help="allow capabilities of files beyond the harmless ones")
     output.add_argument("--allow-env-secrets", action="store_true", help="variables named like secrets may go into packages")
@@ -76,6 +83,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
     built = build_package(request, access)
     index = _write_index(arguments, built, access)
+    if arguments.persist_lint_results:
+        _write_findings(built)
     _report(built, index, context)
     return 0
 
@@ -207,6 +216,7 @@ def _emission(
         facts=BuildFacts(runner=arguments.runner, parameters=(("network", arguments.network),)),
         strip_origin=arguments.strip_origin_name,
         strict_ids=arguments.strict_ids,
+        keep_user_xattrs=arguments.keep_user_xattrs,
         allow_setcap=arguments.allow_setcap,
         allow_secrets=arguments.allow_env_secrets,
         lint=LintSettings(_names(arguments.lint_require), _names(arguments.lint_warn)).check(),
@@ -228,6 +238,17 @@ def _write_index(arguments: argparse.Namespace, built: Built, access: BuildAcces
 
     emission = access.emission
     return str(update_index(built.packages, emission.signers, DiskFiles(), emission.codec, access.access.limits))  # type: ignore[arg-type]
+
+
+def _write_findings(built: Built) -> None:
+    from apkiln.core import canonical_json
+    from apkiln.package.analysis.linters.results import results
+    from apkiln.system.files import DiskFiles
+
+    for package in built.packages:
+        name = package.info.name_version
+        with DiskFiles().create(package.path.parent / f"lint-{name}.json", replace=True) as stream:
+            stream.write(canonical_json.encode_pretty(results(name, package.analysis.findings)))
 
 
 def _report(built: Built, index: str, context: Context) -> None:

@@ -171,8 +171,9 @@ def bubblewrap_arguments(spec: SandboxSpec, root: str, abilities: Abilities) -> 
         *(part for name, value in spec.environment for part in ("--setenv", name, value)),
         *(bind, root, "/", "--proc", "/proc", "--dev", "/dev", "--perms", "1777", *size, "--tmpfs", "/tmp"),
     ]
-    for shown in spec.binds:
-        arguments += ("--bind" if shown.writable else "--ro-bind", shown.source, shown.target)
+    for number, shown in enumerate(spec.binds):
+        source = f"{root.removesuffix('/root')}/shown{number}" if _takes_ids(spec, abilities) else shown.source
+        arguments += ("--bind" if shown.writable else "--ro-bind", source, shown.target)
     for number, covered in enumerate(spec.covered):
         arguments += ("--bind", f"{root.removesuffix('/root')}/covered{number}", covered.target)
     if abilities.overlay and spec.access is RootAccess.READ_ONLY:
@@ -187,6 +188,13 @@ def _identity(spec: SandboxSpec, abilities: Abilities) -> tuple[str, ...]:
         names = KEPT_CAPABILITIES if spec.capabilities is None else spec.capabilities
         return ("--cap-drop", "ALL", *(part for name in names for part in ("--cap-add", name)))
     return ("--unshare-user", "--uid", str(spec.user), "--gid", str(spec.group))
+
+
+def _takes_ids(spec: SandboxSpec, abilities: Abilities) -> bool:
+    """Whether bubblewrap itself runs as the user of the command."""
+    if abilities.mapping is not None:
+        return not abilities.mapping.is_single and spec.user != 0
+    return not abilities.rootless and not _keeps_real_ids(spec, abilities)
 
 
 def _keeps_real_ids(spec: SandboxSpec, abilities: Abilities) -> bool:
@@ -230,7 +238,7 @@ def _launch_plan(
     options, status, _rules = descriptors
     mapping = abilities.mapping
     many = mapping is not None and not mapping.is_single
-    takes_ids = (many and spec.user != 0) or (not abilities.rootless and not _keeps_real_ids(spec, abilities) and not mapping)
+    takes_ids = _takes_ids(spec, abilities)
     limits = ((resource.RLIMIT_NOFILE, spec.limits.open_files), (resource.RLIMIT_AS, spec.limits.memory))
     wrapper = (abilities.bubblewrap, "--args", str(options), "--json-status-fd", str(status))
     return {
@@ -242,6 +250,7 @@ def _launch_plan(
         "scratch_size": spec.limits.scratch,
         "mount_points": _mount_points(spec),
         "layers": spec.layers,
+        "shown": [shown.source for shown in spec.binds] if takes_ids else [],
         "kept": spec.kept,
         "covered": [(shown.source, shown.kept) for shown in spec.covered],
         "user_namespace": many or abilities.rootless,

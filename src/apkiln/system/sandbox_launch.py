@@ -5,10 +5,10 @@ Argument members: `bubblewrap` (argv), `status` (descriptor), `root`, `scratch` 
 `scratch_size` (bytes), `mount_points` (names of directories to make in an overlay root), `user_namespace` (bool), `user`,
 `group` (ids to take before bubblewrap starts, or null), `limits` ([[resource number, value]…]), `layers` (directories below
 `root`, uppermost first), `kept` (directory for what is written, or ""), `covered` ([[source, kept]…], shown at
-`scratch`/coveredN), `mapping` ({"uid_map": [[inside, outside, count]…], "gid_map": …, "programs": [newuidmap, newgidmap] or
-[]}, or null for one id), `join` (files that take `0`).  The prepared root appears at `scratch`/root.  With a member `only`
-(argv) nothing is mounted and this program becomes that one.  Failure: one line on standard error that starts with
-`sandbox: `, exit 125, and `{"launch-error": TEXT}` on the descriptor `status`.
+`scratch`/coveredN), `shown` (paths to show at `scratch`/shownN), `mapping` ({"uid_map": [[inside, outside, count]…],
+"gid_map": …, "programs": [newuidmap, newgidmap] or []}, or null for one id), `join` (files that take `0`).  The prepared
+root appears at `scratch`/root.  With a member `only` (argv) nothing is mounted and this program becomes that one.  Failure:
+one line on standard error that starts with `sandbox: `, exit 125, and `{"launch-error": TEXT}` on the descriptor `status`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ def _prepare_root(plan: dict[str, Any]) -> None:
     scratch = plan["scratch"]
     _mount("tmpfs", scratch, "tmpfs", 0, f"mode=0755,size={plan['scratch_size'] or '50%'}")
     os.mkdir(f"{scratch}/root", 0o755)
+    for number, source in enumerate(plan["shown"]):
+        # Reached here with all rights: the ids of the command may not be able to walk to it.
+        _make_place(f"{scratch}/shown{number}", os.path.isdir(source))
+        _mount(source, f"{scratch}/shown{number}", "", MS_BIND_REC, "")
     for number, (source, kept) in enumerate(plan["covered"]):
         os.mkdir(f"{scratch}/covered{number}", 0o755)
         _overlay(plan, f"covered{number}", [source], kept)
@@ -64,6 +68,13 @@ def _prepare_root(plan: dict[str, Any]) -> None:
         # Here, because a command that is not root could not make them; direct children only, so no link is followed.
         if not os.path.lexists(f"{scratch}/root/{name}"):
             os.mkdir(f"{scratch}/root/{name}", 0o755)
+
+
+def _make_place(path: str, directory: bool) -> None:
+    if directory:
+        os.mkdir(path, 0o755)
+    else:
+        _write(path, "")
 
 
 def _overlay(plan: dict[str, Any], name: str, lower: list[str], kept: str) -> None:
