@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 DEMO ?= build/demo
 DEBIAN ?= build/debian
 
-.PHONY: install demo debian-images debian-random test check bench clients conformance crash lock schema clean
+.PHONY: install demo debian-images debian-random test check bench clients conformance crash differential lock schema clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +40,11 @@ check: install
 
 conformance: install
 	@$(BIN)/python tests/conformance/score.py ../shared/conformance
+
+# Random worlds put to the real `apk` and, small ones, to an exhaustive search.
+differential: install
+	@$(BIN)/python -m tests.differential.apk --count 20000
+	@$(BIN)/python -m tests.differential.exhaustive --count 5000
 
 crash: install
 	@$(BIN)/python -m tests.crash_points

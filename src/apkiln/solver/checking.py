@@ -59,7 +59,7 @@ def _read(record: IndexRecord) -> _Package:
     names: list[tuple[str, str]] = [(record.name, record.version)]
     for item in record.provides.split():
         try:
-            names.append(provided(item))
+            names.append(provided(item, lenient=True))
         except FormatError:
             continue
     try:

@@ -6,10 +6,11 @@ world can be asked about; when an explanation is wanted, the facts about package
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from apkiln.formats.apk.dependency import Dependency, hits
+from apkiln.solver.grounding import circles
 from apkiln.solver.satisfiability import ClauseSolver
 from apkiln.solver.universe import UNTAGGED, Candidate, Name, Provide, Universe
 
@@ -67,27 +68,14 @@ class RuleBase:
         they appear.
         """
         while self.solver.solve(assumptions):
-            circle = self._circle()
-            if not circle:
+            found = circles(self._grants, self.solver.holds)
+            if not found:
                 return True
-            outside = [giver for literal in circle for giver in self._grants[literal] if giver not in circle]
-            for literal in circle:
-                self.solver.add([-literal, *outside])
+            for circle in found:
+                outside = dict.fromkeys(giver for literal in circle for giver in self._grants[literal] if giver not in circle)
+                for literal in sorted(circle):
+                    self.solver.add([-literal, *sorted(outside)])
         return False
-
-    def _circle(self) -> set[int]:
-        """Granted literals that hold in the model without being derived from the world."""
-        open_literals = {literal for literal in self._grants if self.solver.holds(literal)}
-        changed = True
-        while changed:
-            grounded = {
-                literal
-                for literal in open_literals
-                if any(giver not in open_literals and self.solver.holds(giver) for giver in self._grants[literal])
-            }
-            open_literals -= grounded
-            changed = bool(grounded)
-        return open_literals
 
     # ---- which packages matter
 
@@ -181,15 +169,37 @@ class RuleBase:
         return Fact("version" if providers else "no-such-package", about, str(item), " ".join(sorted(providers)))
 
     def support(self) -> None:
-        """Every package is called for by an item it may be picked for by itself, unless `unasked` holds."""
-        for candidate, variable in self.variables.items():
-            calls = [owner for owner, alone in self._calls.get(candidate, ()) if alone]
+        """Every package is called for by an item it may be picked for by itself, unless `unasked` holds.
+
+        That needs saying only of packages that some item could take without being enough to pick them, and of those that
+        call for such packages; of all others no solution without surplus has one that nothing calls for.
+        """
+        callers = {candidate: self._callers(candidate) for candidate in self.variables}
+        doubtful = [candidate for candidate, calls in self._calls.items() if not all(alone for _, alone in calls)]
+        for candidate in self._closed(doubtful, callers):
+            calls = callers[candidate]
             if None in calls:
                 continue
+            variable = self.variables[candidate]
             fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
-            callers = [self.variables[owner] for owner in dict.fromkeys(calls) if owner is not None]
-            self.solver.add([*self._switch(fact), -variable, self.unasked, *callers])
-            self._grants[variable] = [self.unasked, *callers]
+            literals = [self.variables[owner] for owner in calls if owner is not None]
+            self.solver.add([*self._switch(fact), -variable, self.unasked, *literals])
+            self._grants[variable] = [self.unasked, *literals]
+
+    def _callers(self, candidate: Candidate) -> list[Candidate | None]:
+        """Who asks for a package in a way that is enough to pick it; None = the world."""
+        return list(dict.fromkeys(owner for owner, alone in self._calls.get(candidate, ()) if alone))
+
+    def _closed(self, some: Iterable[Candidate], callers: Mapping[Candidate, Sequence[Candidate | None]]) -> Sequence[Candidate]:
+        """`some` and whoever calls for them, directly or not, in order of discovery."""
+        reached = set(some)
+        pending = list(reached)
+        while pending:
+            for owner in callers[pending.pop()]:
+                if owner is not None and owner not in reached:
+                    reached.add(owner)
+                    pending.append(owner)
+        return [candidate for candidate in self.variables if candidate in reached]
 
     def _exclusive(self, name: Name) -> None:
         """At most one package owns a name, unless all share it unversioned (§9)."""
@@ -224,32 +234,30 @@ class RuleBase:
 
     def _tags(self) -> None:
         """A package that only tagged repositories have needs the tag from the world or from who depends on it (§10.2)."""
-        holds: dict[tuple[Candidate, int], int] = {}
-        for candidate, variable in self.variables.items():
-            for bit in self.universe.tags.values():
-                holds[candidate, bit] = self.solver.variable()
-                self.solver.add([-holds[candidate, bit], variable])
-        grants: dict[tuple[Candidate, int], list[int]] = {key: [] for key in holds}
+        callers: dict[Candidate, list[Candidate]] = {candidate: [] for candidate in self.variables}
+        for owner in self.variables:
+            for candidate in dict.fromkeys(fit for item in owner.depends if not item.conflict for fit in self._fitting(item)):
+                callers[candidate].append(owner)
+        pinned = [candidate for candidate in self.variables if not (candidate.always_allowed or candidate.tags & UNTAGGED)]
+        concerned = self._closed(pinned, callers)
+        holds = {(candidate, bit): self.solver.variable() for candidate in concerned for bit in self.universe.tags.values()}
+        grants = {(candidate, bit): [holds[owner, bit] for owner in callers[candidate]] for candidate, bit in holds}
         for item, switch in zip(self.world, self.switches, strict=True):
             bit = self.universe.tags.get(item.tag, 0)
             if bit and not item.conflict:
                 for candidate in self._fitting(item):
-                    grants[candidate, bit].append(switch)
-        for owner in self.variables:
-            for item in owner.depends:
-                if not item.conflict:
-                    for candidate in self._fitting(item):
-                        for bit in self.universe.tags.values():
-                            grants[candidate, bit].append(holds[owner, bit])
-        for key, givers in grants.items():
-            self.solver.add([-holds[key], *givers])
-            self._grants[holds[key]] = givers
-        for candidate, variable in self.variables.items():
-            if candidate.always_allowed or candidate.tags & UNTAGGED:
-                continue
+                    if (candidate, bit) in grants:
+                        grants[candidate, bit].append(switch)
+        for (candidate, bit), givers in grants.items():
+            held = holds[candidate, bit]
+            self.solver.add([-held, self.variables[candidate]])
+            self.solver.add([-held, *givers])
+            self._grants[held] = givers
+        for candidate in pinned:
             fact = Fact("tag", candidate.record.name_version, " ".join(f"@{tag}" for _, tag in candidate.repositories))
             bits = [bit for bit in self.universe.tags.values() if candidate.tags & bit]
-            self.solver.add([*self._switch(fact), -variable, *(holds[candidate, bit] for bit in bits)])
+            literals = [holds[candidate, bit] for bit in bits]
+            self.solver.add([*self._switch(fact), -self.variables[candidate], *literals])
 
     def _fitting(self, item: Dependency) -> Iterable[Candidate]:
         for provide in self.universe.name(item.name).providers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from apkiln.core.arch import Arch
@@ -87,7 +87,12 @@ def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]
     in_core = set(rules.solver.core)
     rules.solver.steps_left = EFFORT
     core = [number for number in numbers if rules.switches[number] in in_core]
-    core, irreducible = _irreducible(core, holds)
+
+    def refuted() -> set[int]:
+        literals = set(rules.solver.core)
+        return {number for number in numbers if rules.switches[number] in literals}
+
+    core, irreducible = _irreducible(core, holds, refuted)
     if not irreducible or len(numbers) > EXACT_WORLD:
         return core, len(core) <= 1
     try:
@@ -96,14 +101,23 @@ def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]
         return core, False
 
 
-def _irreducible(items: Sequence[int], holds: Callable[[Sequence[int]], bool]) -> tuple[list[int], bool]:
-    """Remove what is not needed for the contradiction, last items first; False beside it when the effort ended before."""
+def _irreducible(
+    items: Sequence[int], holds: Callable[[Sequence[int]], bool], core: Callable[[], Collection[int]]
+) -> tuple[list[int], bool]:
+    """Remove what is not needed for the contradiction, last items first; False beside it when the effort ended before.
+
+    `core`: the items that the last refutation rests on, so one question may remove many.
+    """
     kept = list(items)
+    place = len(kept)
     try:
-        for item in reversed(items):
-            rest = [other for other in kept if other != item]
+        while place:
+            place -= 1
+            rest = [*kept[:place], *kept[place + 1 :]]
             if not holds(rest):
-                kept = rest
+                needed = core()
+                place = sum(1 for item in kept[:place] if item in needed)
+                kept = [item for item in rest if item in needed]
     except StepLimitReached:
         return kept, False
     return kept, True
@@ -160,7 +174,7 @@ def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[tuple[Fact, ...], 
         return rules.solve([*always, *chosen])
 
     rules.solver.steps_left = EFFORT
-    kept, irreducible = _irreducible(literals, holds)
+    kept, irreducible = _irreducible(literals, holds, lambda: set(rules.solver.core))
     return tuple(_chain([rules.facts[literal] for literal in kept])), irreducible
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -23,7 +24,13 @@ class PackageSource(Protocol):
 
 def provided_names(record: IndexRecord) -> list[str]:
     """The record's own name and the names of its provides, unchecked, with repetitions."""
+    if _UNUSUAL.search(record.provides):
+        return [record.name, *map(mentioned_name, record.provides.split())]
     return [record.name, *(item.partition("=")[0] for item in record.provides.split())]
+
+
+_UNUSUAL = re.compile("[!<>~@]")
+"""Never in a provide as it should be written; apk passes over it all the same."""
 
 
 def mentioned_name(item: str) -> str:

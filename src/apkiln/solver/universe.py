@@ -268,7 +268,7 @@ class Universe:
 def _provides(record: IndexRecord) -> Iterable[tuple[str, str]]:
     for item in record.provides.split():
         try:
-            yield provided(item)
+            yield provided(item, lenient=True)
         except FormatError:
             continue  # that item is unusable, the rest is kept (§3)
 

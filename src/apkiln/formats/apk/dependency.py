@@ -72,7 +72,7 @@ def _parsed(text: str, lenient: bool) -> Dependency:
     matched = _ITEM.fullmatch(text)
     assert matched is not None, "the pattern accepts every text"
     bang, name, tag, operator, version = matched.groups()
-    if not name:
+    if not name and not (lenient and (bang or operator)):
         raise FormatError(f"`{text}` names nothing", reason="bad-dependency")
     if tag is not None and (lenient or not _TAG.fullmatch(tag)):
         raise FormatError(f"`{text}` has a repository tag where none is allowed", reason="bad-tag")
@@ -81,15 +81,15 @@ def _parsed(text: str, lenient: bool) -> Dependency:
             _check_name(text, name, "")
         return Dependency(name, conflict=bool(bang), tag=tag or "")
     canonical = _OPERATORS[frozenset(operator)]
-    _check_version(text, canonical, version)
+    _check_version(text, canonical, version, lenient)
     if not lenient:
         _check_name(text, name, operator)
     return Dependency(name, canonical, version if canonical else "", bool(bang), tag or "")
 
 
-def _check_version(text: str, operator: str, version: str) -> None:
-    if operator == "><":
-        if identity_digest(version) is None:
+def _check_version(text: str, operator: str, version: str, lenient: bool) -> None:
+    if operator == "><" and version:
+        if identity_digest(version) is None and not lenient:
             hint = "write `Q1` and 28 base64 digits"
             raise FormatError(f"`{version}` in `{text}` is no identity", reason="bad-identity", hint=hint)
     elif not versions.is_valid(version):
@@ -111,7 +111,8 @@ def parse_dependency(text: str, *, lenient: bool = False) -> Dependency:
     """Read one item.  FormatError `bad-dependency`, `bad-name`, `bad-version`, `bad-identity` or `bad-tag`.
 
     Strict (what users write): names keep to the allowed characters, a tag is allowed.  `lenient` (items of an index): any
-    name up to the operator is taken, as apk does (`a!=1` asks for a package `a!`), and there are no tags.  Memoised.
+    name up to the operator is taken, as apk does (`a!=1` asks for a package `a!`, `=1` for one without a name), so is any
+    identity, and there are no tags.  Memoised.
     """
     return _parsed(text, lenient)
 
@@ -143,14 +144,18 @@ def _place(text: str, position: int, origin: Origin) -> Origin:
 
 
 @lru_cache(maxsize=_MEMO)
-def provided(text: str) -> tuple[str, str]:
+def provided(text: str, lenient: bool = False) -> tuple[str, str]:
     """Name and version of one `p` item; the version is empty when it states none.
 
-    An invalid version is kept: such a provide still matches by its valid prefix (spec §19).  FormatError
-    `bad-provide` for anything but `name` and `name=version`.
+    An invalid version is kept: such a provide still matches by its valid prefix (spec §19).  `lenient`, as apk reads them:
+    a `!` and the kind of operator are passed over, `!x` and `x>1` give `x` and `x=1`.  FormatError `bad-provide` for
+    anything but `name` and `name=version`; when lenient, for a tag, an operator without a version, and what names nothing.
     """
-    name, equals, version = text.partition("=")
-    if not name or (equals and not version) or name[0] == "!" or any(mark in name for mark in "<>~@"):
+    matched = _ITEM.fullmatch(text)
+    assert matched is not None, "the pattern accepts every text"
+    bang, name, tag, operator, version = matched.groups()
+    unusual = bool(bang) or operator not in ("", "=")
+    if not name or tag is not None or (operator and not version) or (unusual and not lenient):
         raise FormatError(f"`{text}` provides nothing", reason="bad-provide", hint="write `name` or `name=version`")
     return name, version
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from apkiln.core.errors import FormatError
 from apkiln.formats.apk.records import IndexRecord
 
-VERSION = "1"
+VERSION = "2"
 """Stands in every key under which a table is kept; changes with the layout."""
 _MAGIC = b"apkilnI1"
 _HEADER = Struct("<8s5I")

@@ -82,7 +82,9 @@ def item_fault(item: str, letter: str) -> str:
             name, stated = dependency.provided(item)
             valid = dependency.is_dependency_name(name) and (not stated or version.is_valid(stated))
             return "" if valid else f"`{item}` is not a name with a version"
-        dependency.parse_dependency(item, lenient=True)
+        parsed = dependency.parse_dependency(item, lenient=True)
+        if not parsed.name or (parsed.operator == "><" and dependency.identity_digest(parsed.version) is None):
+            return f"`{item}` asks for nothing that can be"
     except FormatError as error:
         return error.message
     return ""

@@ -65,6 +65,9 @@ def test_the_hint_for_an_unequal_sign_names_both_items() -> None:
 
 def test_an_index_may_name_anything_but_no_tags() -> None:
     assert parse_dependency("a!=1", lenient=True) == Dependency("a!", "=", "1")
+    assert parse_dependency("=1", lenient=True) == Dependency("", "=", "1")
+    assert parse_dependency("!", lenient=True) == Dependency("", conflict=True)
+    assert parse_dependency("a><x", lenient=True) == Dependency("a", "><", "x")
     with pytest.raises(FormatError):
         parse_dependency("a@edge", lenient=True)
 
@@ -108,6 +111,20 @@ def test_identity_pins() -> None:
 @pytest.mark.parametrize("text, value", [("so:x=1", ("so:x", "1")), ("/bin/sh", ("/bin/sh", "")), ("z=v1", ("z", "v1"))])
 def test_provides(text: str, value: tuple[str, str]) -> None:
     assert provided(text) == value
+
+
+@pytest.mark.parametrize("text, value", [("!x", ("x", "")), ("x>1", ("x", "1")), ("!x~1", ("x", "1")), ("x><Q1", ("x", "Q1"))])
+def test_what_apk_passes_over_in_provides(text: str, value: tuple[str, str]) -> None:
+    assert provided(text, lenient=True) == value
+    with pytest.raises(ApkilnError):
+        provided(text)
+
+
+@pytest.mark.parametrize("text", ["", "=1", "!", "x=", "x>", "x@edge", "x@edge=1"])
+def test_lenient_reading_of_provides_has_an_end(text: str) -> None:
+    with pytest.raises(ApkilnError) as caught:
+        provided(text, lenient=True)
+    assert caught.value.reason == "bad-provide"
 
 
 @pytest.mark.parametrize("text", ["", "=1", "x=", "!x", "x>1", "x~1", "x@edge"])
