@@ -95,7 +95,7 @@ def _dated(state: RepositoryState, view: str, parts: tuple[str, ...], now: int) 
     except ValueError:
         return refusal(404, "not-found", f"there is no view {view}")
     moment = time.replace(tzinfo=time.tzinfo or UTC).timestamp()
-    numbers = [item.number for item in state.generations.values() if item.live_at <= moment * 1000]
+    numbers = [item.number for item in tuple(state.generations.values()) if item.live_at <= moment * 1000]
     if moment > now or not numbers:
         return refusal(404, "not-found", f"there is no generation of {view}")
     place = f"{state.repository}@{max(numbers)}/{'/'.join(parts)}"

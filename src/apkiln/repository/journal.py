@@ -6,6 +6,7 @@ Whoever writes says what it wants of the newest state; who loses the race for a 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -45,30 +46,41 @@ class Journal:
         self.state = RepositoryState(name)
         """Read it under `reading`, or live with a view that changes."""
         self.images: dict[str, IndexImage] = {}
-        """By architecture, as the state has them."""
+        """By architecture, as the state had them when `catch_up` was called last; so are `listings`."""
         self.listings: dict[str, Listing] = {}
         self.prepared: Prepared | None = None
         self.lock = threading.RLock()
+        self._behind: deque[tuple[ListingChange, str]] = deque()
+        """What became live since then, and the document of it."""
+        self._is_built = False
         self._neighbours: dict[str, RepositoryState] = {}
 
     def refresh(self) -> RepositoryState:
         """Take in what others wrote.  VerificationError `ledger-broken`, `ledger-impossible`: nothing is published then."""
         with self.lock:
-            first = self.state.head.number == 0
-            rows = (decode(item.text) for item in self.equipment.ledgers.rows(self.name, self.state.head.number))
-            for row in rows:
-                self._take(row, bulk=first)
-            if first and self.state.head.number:
-                self._rebuild()
+            for item in self.equipment.ledgers.rows(self.name, self.state.head.number):
+                self._take(decode(item.text))
             return self.state
 
-    def _take(self, row: Row, *, bulk: bool = False) -> None:
+    def _take(self, row: Row) -> None:
         verified((row,), self.name, self.state.head)
         change = apply(self.state, row)
-        if bulk or not isinstance(row.body, actions.Live):
-            return
+        if self._is_built and isinstance(row.body, actions.Live):
+            self._behind.append((change, row.body.document))
+
+    def catch_up(self) -> None:
+        """Bring images and listings to the state.  Only who promotes calls it, so they stand still while it judges."""
+        with self.lock:
+            if not self._is_built:
+                for arch in self.architectures(()):
+                    self._start(arch)
+                self._is_built = True
+            while self._behind:
+                self._follow(*self._behind.popleft())
+
+    def _follow(self, change: ListingChange, document: str) -> None:
         prepared = self.prepared
-        known = prepared.images if prepared is not None and prepared.document == row.body.document else None
+        known = prepared.images if prepared is not None and prepared.document == document else None
         codec = canonical_codec()
         for arch in self.architectures(()):
             part = arch_change(change, arch)
@@ -83,12 +95,8 @@ class Journal:
         self.listings[arch] = Listing(packages)
         self.images[arch] = full_image(packages, canonical_codec())
 
-    def _rebuild(self) -> None:
-        for arch in self.architectures(()):
-            self._start(arch)
-
     def architectures(self, packages: Iterable[Package]) -> tuple[str, ...]:
-        own = {package.arch for package in packages} | {arch for arch, _ in self.state.names}
+        own = {package.arch for package in packages} | self.state.homes
         return tuple(sorted((own | set(self.state.arches)) - {NOARCH}))
 
     def append(

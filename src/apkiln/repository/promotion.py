@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnavailableError, UsageError, VerificationError
@@ -35,6 +36,10 @@ from apkiln.system.blob_store import BlobStore, pieces
 from apkiln.system.ledger_store import Claim
 
 
+class _Moved(Exception):
+    """Somebody published meanwhile: judge again, on what is current now."""
+
+
 class Promotion:
     """See the module.  One at a time in a process; `lock` is held by whoever does it."""
 
@@ -47,22 +52,27 @@ class Promotion:
     def publish(self) -> None:
         """Until nothing is ready: judge, index, read back, move the pointer."""
         while True:
-            self._journal.refresh()
-            if self._journal.state.candidate is not None and self._finish_candidate():
+            with self._journal.lock:
+                state = self._journal.refresh()
+                self._journal.catch_up()
+                candidate, base = state.candidate, state.current
+                batch = transactions.next_batch(state, self._may_go_on)
+            if candidate is not None:
+                self._finish_candidate(candidate)
                 continue
-            batch = transactions.next_batch(self._journal.state, self._may_go_on)
             if not batch:
                 return
-            accepted, notes = self._judge(batch)
-            if accepted:
-                self._index(accepted, notes)
+            with suppress(_Moved):
+                accepted, notes = self._judge(batch, base)
+                if accepted:
+                    self._index(accepted, notes, base)
 
     def _may_go_on(self, transaction: Transaction) -> bool:
         first = self._journal.state.current == 0
         needed = self._policy.two_persons and not first and transactions.needs_approval(transaction.manifest)
         return not needed or transactions.is_approved(transaction)
 
-    def _judge(self, batch: Sequence[Transaction]) -> tuple[list[Transaction], tuple[Finding, ...]]:
+    def _judge(self, batch: Sequence[Transaction], base: int) -> tuple[list[Transaction], tuple[Finding, ...]]:
         """Those that pass together, and what their overrides let through; the others are rejected.
 
         All are judged at once; only when there are findings is it asked whose they are.
@@ -70,17 +80,27 @@ class Promotion:
         refused: dict[int, tuple[Finding, ...]] = {}
         notes: list[Finding] = []
         accepted: list[Transaction] = []
-        good = [item for item in batch if not self._base(item, refused, notes)]
-        together = len(good) > 1 and not self._findings(good)
+        with self._on(base):
+            good = [item for item in batch if not self._base(item, refused, notes)]
+        together = len(good) > 1 and not self._findings(good, base)
         for transaction in good:
-            found = () if together else self._findings([*accepted, transaction])
+            found = () if together else self._findings([*accepted, transaction], base)
             against = tuple(item for item in found if not transactions.allowed_by_override(item, transaction.manifest))
             if against:
                 refused[transaction.number] = against
             else:
                 accepted.append(transaction)
                 notes += found
-        return (accepted, tuple(dict.fromkeys(notes))) if self._reject(refused) else ([], ())
+        self._reject(refused, base)
+        return accepted, tuple(dict.fromkeys(notes))
+
+    @contextmanager
+    def _on(self, base: int) -> Iterator[None]:
+        """The state, as long as that generation is the current one."""
+        with self._journal.lock:
+            if self._journal.state.current != base:
+                raise _Moved
+            yield
 
     def _base(self, transaction: Transaction, refused: dict[int, tuple[Finding, ...]], notes: list[Finding]) -> bool:
         """Whether what is published already refuses a transaction."""
@@ -92,11 +112,12 @@ class Promotion:
             notes += found
         return bool(against)
 
-    def _findings(self, batch: Sequence[Transaction]) -> tuple[Finding, ...]:
+    def _findings(self, batch: Sequence[Transaction], base: int) -> tuple[Finding, ...]:
         """What the gate says of a batch."""
-        changes = changes_of(self._journal.state, batch)
-        listing = listing_change(self._journal.state, changes)
-        arches = self._journal.architectures(changes.publish)
+        with self._on(base):
+            changes = changes_of(self._journal.state, batch)
+            listing = listing_change(self._journal.state, changes)
+            arches = self._journal.architectures(changes.publish)
         current = self._journal.listings
         return tuple(
             finding
@@ -104,21 +125,22 @@ class Promotion:
             for finding in judge(current.get(arch) or Listing(), arch_change(listing, arch), arch, self._policy.worlds)
         )
 
-    def _reject(self, refused: Mapping[int, tuple[Finding, ...]]) -> bool:
-        """Write the refusals; False when somebody changed the state meanwhile, so that all must be judged anew."""
-        base = self._journal.state.head.number
+    def _reject(self, refused: Mapping[int, tuple[Finding, ...]], base: int) -> None:
+        """Write the refusals, if they are still what the current generation says."""
 
         def decide(state: RepositoryState) -> Sequence[AnyAction]:
-            if state.head.number != base:
-                return ()
-            return tuple(actions.Rejected(number, findings) for number, findings in refused.items())
+            if state.current != base:
+                raise _Moved
+            verified = {number for number in refused if state.transactions[number].step is Step.VERIFIED}
+            return tuple(actions.Rejected(number, refused[number]) for number in refused if number in verified)
 
-        return not refused or bool(self._journal.append(Author(SERVICE, "the gate refused it"), decide))
+        if refused:
+            self._journal.append(Author(SERVICE, "the gate refused it"), decide)
 
-    def _index(self, batch: Sequence[Transaction], notes: tuple[Finding, ...]) -> None:
+    def _index(self, batch: Sequence[Transaction], notes: tuple[Finding, ...], base: int) -> None:
         """Write and sign a candidate generation."""
-        with self._journal.lock:
-            base, codec = self._journal.state.current, canonical_codec()
+        codec = canonical_codec()
+        with self._on(base):
             changes = changes_of(self._journal.state, batch)
             listing = listing_change(self._journal.state, changes)
             images = dict(self._journal.images)
@@ -232,11 +254,11 @@ class Promotion:
         self._equipment.blobs.put(Digest.sha256(bytes.fromhex(digest)), pieces(data))
         return digest
 
-    def _finish_candidate(self) -> bool:
-        """Read the candidate back as a client would, and point to it; True when the pointer moved or somebody moved it."""
+    def _finish_candidate(self, indexed: Indexed) -> None:
+        """Read the candidate back as a client would, and point to it, unless somebody else does."""
         with self._journal.lock:
-            indexed = self._journal.state.candidate
-            assert indexed is not None
+            if self._journal.state.candidate != indexed:
+                return
             batch = [self._journal.state.transactions[number] for number in indexed.transactions]
             changes = changes_of(self._journal.state, batch)
             listing = listing_change(self._journal.state, changes)
@@ -247,13 +269,15 @@ class Promotion:
         try:
             read_back(f"{self._equipment.public_url}/{self._journal.name}", indexed, listing, keys, self._equipment)
         except (VerificationError, UnavailableError) as error:
+            if self._journal.refresh().candidate != indexed:
+                return  # another process was quicker
             mine = self._journal.prepared is not None and self._journal.prepared.document == indexed.document
             if isinstance(error, UnavailableError) and self._is_complete(indexed):
                 raise  # nothing is wrong with the candidate; the path to it is
             self._drop(indexed)
             if mine:
                 raise
-            return True  # another process left it; a new one is made of the same transactions
+            return  # another process left it; a new one is made of the same transactions
 
         def decide(state: RepositoryState) -> Sequence[AnyAction]:
             return (actions.Live(indexed.generation, indexed.document),) if state.candidate == indexed else ()
@@ -263,7 +287,6 @@ class Promotion:
         ]
         claims = (*versions, Claim("generation", str(indexed.generation), indexed.document))
         self._journal.append(Author(SERVICE, "read back through the public path"), decide, lambda _: claims)
-        return True
 
     def _is_complete(self, indexed: Indexed) -> bool:
         files = (indexed.document, indexed.signature, indexed.sums, *(index.sha256 for index in indexed.arches))

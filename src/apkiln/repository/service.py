@@ -73,6 +73,11 @@ class RepositoryService:
         with self.journal.lock:
             yield self.state
 
+    def warm(self) -> None:
+        """Make what the first publication would wait for."""
+        with self.promotion.lock:
+            self.journal.catch_up()
+
     def renew(self, within: int) -> bool:
         """As `Promotion.renew`."""
         return self.promotion.renew(within)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -42,6 +43,8 @@ CLAIM = sql.Table(
 )
 _BATCH = 1000
 _BUSY_SECONDS = 30
+_MIGRATING = threading.Lock()
+"""Alembic keeps what it works on in globals."""
 
 
 class DatabaseLedgers:
@@ -163,7 +166,7 @@ def migrate(engine: Engine) -> None:
 
     configuration = Config()
     configuration.set_main_option("script_location", str(files("apkiln.system") / "migrations"))
-    with engine.begin() as connection:
+    with _MIGRATING, engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sql.text("SELECT pg_advisory_xact_lock(7221463)"))
         configuration.attributes["connection"] = connection

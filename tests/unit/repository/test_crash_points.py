@@ -53,16 +53,13 @@ class PointsBeforeItWrites(Promotion):
         self.__dict__.setdefault("late", []).append(data)
         return hashlib.sha256(data).hexdigest()
 
-    def _finish_candidate(self) -> bool:
-        candidate = self._journal.state.candidate
-        assert candidate is not None
+    def _finish_candidate(self, indexed: actions.Indexed) -> None:
         self._journal.append(
             Author("hasty"),
-            lambda state: (actions.Live(candidate.generation, candidate.document),) if state.candidate == candidate else (),
+            lambda state: (actions.Live(indexed.generation, indexed.document),) if state.candidate == indexed else (),
         )
         for data in self.__dict__.pop("late", []):
             self._equipment.blobs.put(Digest.sha256(hashlib.sha256(data).digest()), pieces(data))
-        return True
 
 
 class NeverResumes(RepositoryService):

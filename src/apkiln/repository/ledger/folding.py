@@ -168,6 +168,7 @@ def _put(state: RepositoryState, key: Key, status: Status, transaction: int, at:
 
 def _join(state: RepositoryState, key: Key) -> None:
     place = (key.arch, key.name)
+    state.homes.add(key.arch)
     state.names[place] = ordered({*state.names.get(place, ()), key})
 
 

@@ -115,6 +115,8 @@ class RepositoryState:
         """(origin, version) → its accepted packages."""
         self.names: dict[tuple[str, str], tuple[Key, ...]] = {}
         """(arch, name) → its live packages, oldest version first."""
+        self.homes: set[str] = set()
+        """Architectures that ever had a live package."""
         self.transactions: dict[int, Transaction] = {}
         self.unfinished: dict[int, None] = {}
         """Transactions that have not ended, oldest first."""
