@@ -5,9 +5,10 @@ from __future__ import annotations
 NOUNS = {
     "image": "build, inspect, check and run images",
     "package": "compile and question package definitions",
-    "apk": "look into packages and indexes, compare versions, solve",
+    "apk": "look into packages and indexes, sign them, compare versions, solve",
     "repo": "make and keep package repositories",
     "deb": "turn Debian packages into apk packages",
+    "key": "make keys for signing",
     "cache": "look at and clean the cache",
 }
 
@@ -36,6 +37,9 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),
     ("apk", "version", "apk_version", "compare and check versions"),
     ("apk", "solve", "apk_solve", "solve a request against indexes"),
+    ("apk", "sign", "apk_sign", "sign packages anew"),
+    ("apk", "index", "apk_index", "write an index of package files"),
+    ("apk", "sign-index", "apk_sign_index", "sign an index"),
     ("repo", "init", "repo_init", "make an empty signed repository"),
     ("repo", "add", "repo_add", "verify packages and add them to a repository"),
     ("repo", "index", "repo_index", "write the index of a repository anew from its packages"),
@@ -48,6 +52,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("repo", "gc", "repo_gc", "collect what nothing in a served repository needs"),
     ("deb", "import", "deb_import", "import Debian packages and what they need into a repository"),
     ("deb", "map", "deb_map", "show a Debian package and the apk package it becomes side by side"),
+    ("key", "generate", "key_generate", "make a key pair for signing packages and indexes"),
     ("cache", "info", "cache_info", "show what the cache holds"),
     ("cache", "clean", "cache_clean", "remove what is old or damaged from the cache"),
 )
@@ -77,3 +82,11 @@ MELANGE_VERBS = {
 
 SOURCE_VERBS = frozenset({"build", "test", "rebuild", "update-cache", "bump"})
 """Verbs of melange whose `--cache-dir` is the cache of sources."""
+
+MELANGE_FILE_VERBS = {
+    "keygen": "key generate",
+    "sign": "apk sign",
+    "sign-index": "apk sign-index",
+    "index": "apk index",
+}
+"""Verbs of melange that work on files, with noun and verb of ours."""

@@ -18,6 +18,7 @@ MODULES = (
     "image_audit",
     "melange_definitions",
     "melange_editing",
+    "melange_signing",
     "melange_compiled",
     "melange_builds",
     "melange_analysis",
