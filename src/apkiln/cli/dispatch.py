@@ -10,7 +10,7 @@ from types import MappingProxyType, ModuleType
 from typing import TextIO
 
 from apkiln.cli import exit_codes
-from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_VERBS, NOUNS, SOURCE_VERBS
+from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_FILE_VERBS, MELANGE_VERBS, NOUNS, SOURCE_VERBS
 from apkiln.cli.context import Context
 from apkiln.cli.output import Output, error_value, render_error
 from apkiln.cli.reporting import choose_reporter
@@ -172,9 +172,12 @@ def _translated(words: list[str]) -> list[str]:
         return words
     noun, verbs = others[words[0]]
     verb = words[1]
+    if words[0] == "melange" and verb in MELANGE_FILE_VERBS:
+        return [*MELANGE_FILE_VERBS[verb].split(), *words[2:]]
     if verb not in verbs:
         message = f"`{words[0]} {verb}` is not supported"
-        raise UsageError(message, reason="unknown-command", hint="known: " + ", ".join(verbs))
+        known = [*verbs, *(MELANGE_FILE_VERBS if words[0] == "melange" else ())]
+        raise UsageError(message, reason="unknown-command", hint="known: " + ", ".join(known))
     # The cache of melange's is that of sources; ours, which every command has, is for everything else.
     rest = [
         word.replace("--cache-dir", "--source-cache") if noun == "package" and verb in SOURCE_VERBS else word

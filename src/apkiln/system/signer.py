@@ -72,23 +72,26 @@ class KeyPair:
 
     signer: RsaSigner
     private_key: bytes
-    """PEM PKCS#8, not encrypted."""
+    """PEM, PKCS#8 or PKCS#1, not encrypted."""
 
 
-def generate_key_pair(name: str, bits: int = KEY_BITS) -> KeyPair:
-    """A new RSA key for public key file `name`.  Costs about a second for 4,096 bits."""
+def generate_key_pair(name: str, bits: int = KEY_BITS, *, pkcs1: bool = False) -> KeyPair:
+    """A new RSA key for public key file `name`, its private half as PKCS#8, or as PKCS#1 for tools that read nothing else.
+    Costs about a second for 4,096 bits."""
     from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     key = generate_private_key(public_exponent=65537, key_size=bits)
-    return KeyPair(RsaSigner(name, key), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    form = PrivateFormat.TraditionalOpenSSL if pkcs1 else PrivateFormat.PKCS8
+    return KeyPair(RsaSigner(name, key), key.private_bytes(Encoding.PEM, form, NoEncryption()))
 
 
-def write_key_pair(pair: KeyPair, private: PurePath, public: PurePath, files: FileWriter) -> None:
-    """Both files; neither may exist (ConflictError `output-exists`).  The private one gets mode 0600 and comes first."""
-    with files.create(private, 0o600) as stream:
+def write_key_pair(pair: KeyPair, private: PurePath, public: PurePath, files: FileWriter, *, replace: bool = False) -> None:
+    """Both files; neither may exist (ConflictError `output-exists`), unless `replace`.  The private one gets mode 0600 and comes
+    first."""
+    with files.create(private, 0o600, replace=replace) as stream:
         stream.write(pair.private_key)
-    with files.create(public, 0o644) as stream:
+    with files.create(public, 0o644, replace=replace) as stream:
         stream.write(pair.signer.public_key())
 
 
