@@ -163,15 +163,15 @@ def _request(
         reuse_results=arguments.cache_results,
     )
     has_sources = bool(plan_sources(definition).sources)
+    signers = shared.signer_of(arguments.signing_key, here)
     made = BuildAccess(
         access=access,
         trees=shared.open_trees(context),
         owners=shared.owners_word(),
         sandbox=sandbox,
         workspace=shared.workspaces(arguments, context, sandbox),
-        emission=EmissionAccess(
-            DiskFiles(durable=False), output, DiskSpools(), canonical_codec(), shared.signer_of(arguments.signing_key, here)
-        ),
+        emission=EmissionAccess(DiskFiles(durable=False), output, DiskSpools(), canonical_codec(), signers),
+        signers=signers,
         now=SystemClock().monotonic,
         tell=shared.line_teller(context, package.name.text),
         note=context.reporter.note,
@@ -236,8 +236,7 @@ def _write_index(arguments: argparse.Namespace, built: Built, access: BuildAcces
     from apkiln.package.building.output_index import update_index
     from apkiln.system.files import DiskFiles
 
-    emission = access.emission
-    return str(update_index(built.packages, emission.signers, DiskFiles(), emission.codec, access.access.limits))  # type: ignore[arg-type]
+    return str(update_index(built.packages, access.signers, DiskFiles(), access.emission.codec, access.access.limits))
 
 
 def _write_findings(built: Built) -> None:
@@ -276,7 +275,7 @@ def _report(built: Built, index: str, context: Context) -> None:
                 "index": index,
                 "reused": built.reused,
                 "key": built.key,
-                "step_seconds": round(built.seconds, 3),
+                "step_milliseconds": round(built.seconds * 1000),
                 "peak_memory": built.peak_memory,
             }
         )

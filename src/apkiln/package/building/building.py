@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from apkiln.core.errors import ConfigurationError
 from apkiln.core.limits import MIB
 from apkiln.core.value import replace
 from apkiln.package.building.compiler_files import compiler_files
 from apkiln.package.building.guest import GuestTrees
 from apkiln.package.building.guest_making import ResolvedGuest, make_guest, resolve_guest
 from apkiln.package.building.guest_request import identity_of
-from apkiln.package.building.ignore_rules import NAME, IgnoreRules
+from apkiln.package.building.plan import BuildPlan
 from apkiln.package.building.request import BuildAccess, BuildRequest, Built, Network, RootKind
+from apkiln.package.building.results import keep_result, take_result
 from apkiln.package.building.session import Root, Session, SessionAccess, SessionSettings, capabilities_of
+from apkiln.package.building.source_files import Excluded, excluded_files, source_digest
 from apkiln.package.building.steps import StepRun, build_environment, step_runs
 from apkiln.package.definition.model import PackageDefinition
 from apkiln.package.emission.emitting import emit
@@ -48,16 +50,49 @@ def build_package(request: BuildRequest, access: BuildAccess) -> Built:
     """
     parts = planned_parts(request.definition)
     settings = _settings(request)
-    guest, sources = _guest(request, parts, access), _sources(request, access)
+    guest = _guest(request, parts, access)
+    sources = _sources(request, access)
     prepared = _emission(request, guest, sources)
+    excluded = _excluded(request, access)
+    key = _key(request, prepared, parts, excluded, access) if request.reuse_results else ""
+    if key and (kept := _kept_result(request, key, access)) is not None:
+        return Built(kept, key, True, 0.0, 0, "")
     with _workspace(access) as workspace:
-        _populate(request, workspace, access)
+        _populate(request, workspace, excluded, access)
         session = _run(request, parts, settings, guest, sources, workspace, access)
         workspace.settle()
-        packages = _emit(request, prepared, parts, guest, workspace, access)
+        packages = _emit(request, prepared, parts, workspace, access)
         place = workspace.home if access.keep_workspace else ""
+    if key:
+        keep_result(key, packages, access.access.store, access.emission.files)
     seconds, peak = (session.seconds, session.peak_memory) if session is not None else (0.0, 0)
-    return Built(packages, "", False, seconds, peak, place)
+    return Built(packages, key, False, seconds, peak, place)
+
+
+def _excluded(request: BuildRequest, access: BuildAccess) -> Excluded:
+    if request.source_directory is None:
+        return lambda _path, _directory: False
+    return excluded_files(request.source_directory, request.excluded, access.access.files)
+
+
+def _key(
+    request: BuildRequest, prepared: EmissionRequest, parts: tuple[PlannedPart, ...], excluded: Excluded, access: BuildAccess
+) -> str:
+    """Key of the plan; empty when the result may depend on more than the plan holds."""
+    if request.network is not Network.OFF or any(step.network for part in parts for step in part.steps):
+        access.note("the result is neither kept nor taken from the cache: steps have the network")
+        return ""
+    signers = [(signer.name, hashlib.sha256(signer.public_key()).hexdigest()) for signer in access.signers]
+    directory = request.source_directory
+    workspace = source_digest(directory, excluded) if directory is not None else ""
+    codec = access.emission.codec.name
+    return BuildPlan(request.definition, prepared, codec, tuple(signers), workspace, request.network.value).key()
+
+
+def _kept_result(request: BuildRequest, key: str, access: BuildAccess) -> tuple[EmittedPackage, ...] | None:
+    emission, outer = access.emission, access.access
+    directory = emission.directory / request.arch.apk
+    return take_result(key, directory, outer.store, emission.files, outer.limits, overwrite=request.emission.overwrite)
 
 
 class _Guest(NamedTuple):
@@ -142,23 +177,13 @@ def _workspace(access: BuildAccess) -> Iterator[Workspace]:
             workspace.remove()
 
 
-def _populate(request: BuildRequest, workspace: Workspace, access: BuildAccess) -> None:
+def _populate(request: BuildRequest, workspace: Workspace, excluded: Excluded, access: BuildAccess) -> None:
     """Compiler files first, then the source directory, so that a definition may bring its own (spec §8.1 step 8)."""
     for path, content in compiler_files(request.definition, request.arch, request.emission.namespace):
         workspace.write(path, content)
-    directory = request.source_directory
-    if directory is None:
-        return
-    files = access.access.files
-    name = directory / NAME
-    found = files.status(name)
-    rules = IgnoreRules(files.read(name, MIB).decode("utf-8", "replace") if found is not None and found.is_file else "")
-    apart = {place.relative_to(directory).as_posix() for place in request.excluded if place.is_relative_to(directory)}
-    if "." in apart:
-        message = f"packages would be written into the source directory `{directory}` itself"
-        raise ConfigurationError(message, reason="output-is-source", hint="name another `--out-dir`")
-    for note in workspace.populate(directory, lambda path, is_directory: path in apart or rules.excludes(path, is_directory)):
-        access.note(note)
+    if request.source_directory is not None:
+        for note in workspace.populate(request.source_directory, excluded):
+            access.note(note)
 
 
 def _run(
@@ -203,7 +228,6 @@ def _emit(
     request: BuildRequest,
     prepared: EmissionRequest,
     parts: tuple[PlannedPart, ...],
-    guest: _Guest | None,
     workspace: Workspace,
     access: BuildAccess,
 ) -> tuple[EmittedPackage, ...]:

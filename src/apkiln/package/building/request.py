@@ -18,6 +18,7 @@ from apkiln.package.emission.emitting import EmissionAccess
 from apkiln.package.emission.request import EmissionRequest, EmittedPackage
 from apkiln.system.build_workspace import Workspace
 from apkiln.system.sandbox import Sandbox, SandboxLimits, SandboxSpec
+from apkiln.system.signer import Signer
 from apkiln.system.trees import Trees
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class BuildAccess:
     workspace: Callable[[], Workspace]
     """Makes one."""
     emission: EmissionAccess
+    signers: tuple[Signer, ...]
+    """Those of `emission`."""
     now: Callable[[], float]
     """Seconds that pass."""
     tell: TellLine

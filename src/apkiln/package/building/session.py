@@ -40,6 +40,7 @@ KNOWN_CAPABILITIES = frozenset(
     )
 )
 KEPT_LINES = 20
+UNNAMED = "???"
 
 
 @value
@@ -133,7 +134,8 @@ class Session:
 
     def _step(self, step: StepRun) -> None:
         access, start = self._access, self._access.now()
-        access.tell(f"# {step.number} {step.identity}")
+        name = step_name(step)
+        access.tell(f"# {name}")
         log = OutputLog(access.tell, KEPT_LINES)
         spec = self.spec(step)
         result = access.sandbox.run(spec, log.take)
@@ -142,7 +144,7 @@ class Session:
         self.seconds += spent
         self.peak_memory = max(self.peak_memory, result.peak_memory)
         self.unbounded |= frozenset(result.unbounded)
-        access.tell(f"# {step.number} {step.identity}: {_outcome(result)} after {spent:.1f} s")
+        access.tell(f"# {name}: {_outcome(result)} after {spent:.1f} s")
         if result.exit_code == 0 and result.stop is Stop.EXITED:
             return
         if access.on_failure is not None and result.stop is Stop.EXITED and access.on_failure(spec, step):
@@ -197,6 +199,11 @@ class Session:
         return replace(self._settings.limits, seconds=max(0.01, deadline - self._access.now()))
 
 
+def step_name(step: StepRun) -> str:
+    """How people find it: its place, and what it calls itself or uses."""
+    return f"step {step.number}" if step.identity == UNNAMED else f"step {step.number} `{step.identity}`"
+
+
 def capabilities_of(wanted: Capabilities) -> tuple[str, ...]:
     """The default set with additions and without what is dropped.  Raises ConfigurationError `unknown-capability`."""
     names = dict.fromkeys(DEFAULT_CAPABILITIES)
@@ -223,7 +230,7 @@ def _outcome(result: SandboxResult) -> str:
 
 
 def _failure(step: StepRun, result: SandboxResult, last: tuple[str, ...], settings: SessionSettings) -> CommandFailure:
-    name = f"step `{step.identity}`"
+    name = step_name(step)
     hint = "run again with `--interactive` to get a shell where the step failed, or with `--debug` to see each command"
     if result.stop is Stop.TIMED_OUT:
         message, reason = f"{name} was stopped: the time limit is over", "step-timeout"
