@@ -48,6 +48,7 @@ differential: install
 
 crash: install
 	@$(BIN)/python -m tests.crash_points
+	@$(BIN)/python -m tests.kill_points --rounds 40
 
 bench: install
 	@$(BIN)/python benchmarks/run.py

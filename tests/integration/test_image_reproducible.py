@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tests.integration.clients import client
 from tests.sample_packages import sample_index, sample_package, sample_signer
 
 DEFINITION = """
@@ -63,14 +64,16 @@ def workspace(home: Path) -> Path:
     return home
 
 
-def build(home: Path, surroundings: Surroundings, cache: Path, output: Path, *flags: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "apkiln.cli.main", "image", "build", "image.yaml", "app:1", str(output)]
+def build(
+    home: Path, surroundings: Surroundings, cache: Path, output: Path, *flags: str, under: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    command = [*under, sys.executable, "-m", "apkiln.cli.main", "image", "build", "image.yaml", "app:1", str(output)]
     command += ["--json", "--vcs=false", "--cache-dir", str(cache), "--jobs", str(surroundings.jobs), *flags]
     environment = {**os.environ, **surroundings.environment}
     environment.pop("SOURCE_DATE_EPOCH", None)
     before = os.umask(surroundings.umask)
     try:
-        done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     finally:
         os.umask(before)
     assert done.returncode == 0, done.stderr
@@ -121,3 +124,15 @@ def test_two_builds_at_once_share_a_cache(tmp_path: Path) -> None:
     answers = [process.communicate(timeout=120) for process in running]
     assert [process.returncode for process in running] == [0, 0], [errors for _, errors in answers]
     assert len({json.loads(output)["digest"] for output, _ in answers}) == 1
+
+
+@pytest.mark.parametrize("model", ["Nehalem", "max"])
+def test_the_processor_does_not_change_the_image(tmp_path: Path, model: str) -> None:
+    """Compression and digests use what a processor has; the bytes are the same with little and with much of it."""
+    qemu = client("qemu-x86_64-static")
+    if os.uname().machine != "x86_64":
+        pytest.skip("the emulated interpreter is this machine's, and that is not for x86_64")
+    home = workspace(tmp_path / "home")
+    first = build(home, VARIANTS[0], tmp_path / "cache-1", tmp_path / "out-1")
+    emulated = (qemu, "-cpu", model, "-L", "/")
+    assert build(home, VARIANTS[0], tmp_path / "cache-2", tmp_path / "out-2", under=emulated) == first
