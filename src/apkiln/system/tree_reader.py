@@ -33,6 +33,16 @@ def read_tree(root: Path) -> Iterator[tuple[Entry, Iterator[bytes]]]:
     yield from _walk(root, "", device, {})
 
 
+def read_entries(root: Path) -> tuple[Entry, ...]:
+    """The entries of `read_tree` without their contents, which `read_file` gives later."""
+    return tuple(entry for entry, _ in read_tree(root))
+
+
+def read_file(root: Path, path: str) -> Iterator[bytes]:
+    """The content of a regular file below `root` in chunks; a link in its place is not followed.  Errors of `read_tree`."""
+    return _content(str(root / path))
+
+
 def _walk(directory: Path, path: str, device: int, seen: dict[tuple[int, int], str]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
     with faults_named(directory, "read"), os.scandir(directory) as found:
         entries = sorted(found, key=lambda item: os.fsencode(item.name))

@@ -138,17 +138,18 @@ def write(info: PackageInfo) -> bytes:
     name among `provides` (`pkginfo-own-name`), a number out of range (`pkginfo-number`).
     """
     faults = FaultCollector.empty()
-    lines = list(_lines(info))
-    for line in lines:
+    written = list(lines(info))
+    for line in written:
         if _CONTROL_OR_TAB.search(line) or (" = " in line and line.endswith(" ") and not line.endswith(" = ")):
             faults.add(FormatError(f"{line!r} cannot be a line", reason="pkginfo-field", origin=Origin(member=_PLACE)))
     for fault in _faults_of(info):
         faults.add(fault)
     faults.raise_if_any()
-    return "\n".join([*lines, ""]).encode()
+    return "\n".join([*written, ""]).encode()
 
 
-def _lines(info: PackageInfo) -> Iterator[str]:
+def lines(info: PackageInfo) -> Iterator[str]:
+    """The lines as `write` orders them, unchecked."""
     yield from (f"# {comment}" for comment in info.comments if not comment.startswith(_VENDORED))
     yield f"pkgname = {info.name}"
     yield f"pkgver = {info.version}"

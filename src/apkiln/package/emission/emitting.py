@@ -16,7 +16,7 @@ from apkiln.formats.apk.package_writer import DataMember, PackageDraft, WrittenP
 from apkiln.formats.apk.signing import SectionSigner
 from apkiln.formats.attestation import dsse
 from apkiln.formats.attestation.statement import Resource
-from apkiln.formats.deflate.codec import Codec
+from apkiln.formats.deflate.codec import PIECE, Codec
 from apkiln.formats.sbom.cyclonedx_writer import write_cyclonedx
 from apkiln.package.analysis.concluding import conclude
 from apkiln.package.analysis.conclusion import Analysis, AnalysisContext
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 _CHUNK = 1 << 20
+_LARGE = 2 * PIECE
+"""Content from which compressing beside the caller pays."""
+_THREADS = 2
 
 
 @value
@@ -48,7 +51,7 @@ class EmissionAccess:
     codec: Codec
     signers: Sequence[SectionSigner] = ()
     executor: Executor | None = None
-    """Compresses beside the caller; the bytes do not depend on it."""
+    """Compresses beside the caller; None: large packages get one of their own.  The bytes do not depend on it."""
 
 
 class _Member(NamedTuple):
@@ -83,7 +86,13 @@ def emit(request: EmissionRequest, trees: Sequence[OutputTree], access: Emission
 
 def _member(plan: PackagePlan, spool: BinaryIO, access: EmissionAccess) -> _Member:
     observer = Observer(plan.part.name, plan.entries)
-    data = write_data(plan.entries, observer.reader(plan.content), access.codec, spool, executor=access.executor)
+    with ExitStack() as stack:
+        executor = access.executor
+        if executor is None and sum(entry.size for entry in plan.entries) > _LARGE:
+            from concurrent.futures import ThreadPoolExecutor
+
+            executor = stack.enter_context(ThreadPoolExecutor(_THREADS))
+        data = write_data(plan.entries, observer.reader(plan.content), access.codec, spool, executor=executor)
     return _Member(plan, spool, data, observer.facts())
 
 

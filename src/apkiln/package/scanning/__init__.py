@@ -1,0 +1,1 @@
+"""Published packages analysed again, and compared with what they say of themselves."""
