@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "import", "package_import", "package a directory, an archive or a Debian package"),
     ("package", "lint", "package_lint", "check finished packages"),
     ("package", "scan", "package_scan", "analyse published packages again and compare"),
+    ("package", "test", "package_test", "run the tests of a definition"),
     ("package", "compile", "package_compile", "print a definition with pipelines and variables resolved"),
     ("package", "query", "package_query", "ask a definition with a template"),
     ("package", "version", "package_version", "print name and version of a definition"),
@@ -75,6 +76,7 @@ APKO_VERBS = {
 
 MELANGE_VERBS = {
     "build": "build",
+    "test": "test",
     "compile": "compile",
     "query": "query",
     "package-version": "version",

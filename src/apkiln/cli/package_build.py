@@ -137,7 +137,8 @@ def _request(
     from apkiln.cli import package_build_arguments as shared
     from apkiln.cli.access import open_access
     from apkiln.formats.deflate.codec import canonical_codec
-    from apkiln.package.building.request import BuildAccess, BuildRequest, Network, RootKind
+    from apkiln.package.building.request import BuildAccess, BuildRequest, Network
+    from apkiln.package.building.root import RootKind
     from apkiln.package.emission.emitting import EmissionAccess
     from apkiln.package.sources.planning import plan_sources
     from apkiln.system.clock import SystemClock

@@ -238,4 +238,39 @@ def _different(recorded: Mapping[Any, Any], got: Mapping[Any, Any]) -> str:
     return ""
 
 
-SUITES = (Suite("melange-runs/build", is_runs, builds),)
+def tests(folder: Path) -> Iterable[Outcome]:
+    """The definition of `test-command`: built, then tested."""
+    import os
+
+    expected = json.loads((folder / "test-command/expect.json").read_text(encoding="utf-8"))
+    if shutil.which("bwrap") is None or os.uname().machine != "x86_64":
+        yield Outcome(SKIPPED, "test-command/expect.json", "tp", _ELSEWHERE)
+        return
+    from tests.build_workshop import make_fixture
+
+    with tempfile.TemporaryDirectory(prefix="apkiln-tests-") as place:
+        work = Path(place)
+        work.chmod(0o755)
+        fixture = make_fixture(work / "fixture")
+        shutil.copy(folder / "test-command/tp.yaml", work)
+        environment = {"APKILN_CACHE": str(work / "cache")}
+        keys = ("-k", str(fixture.key), "--arch", "x86_64")
+        build = ("melange", "build", "tp.yaml", "-r", str(fixture.directory), *keys, "--signing-key", str(fixture.signing_key))
+        built = run_command([*build, "--empty-workspace"], work, environment)
+        test = ("melange", "test", "tp.yaml", "-r", str(fixture.directory), "-r", "packages", *keys, "--report", "report.json")
+        answer = run_command(test, work, environment)
+        wrong = "" if not built.code and bool(answer.code) == bool(expected["rc"]) else built.errors + answer.errors
+        if not wrong:
+            report = json.loads((work / "report.json").read_text())
+            found = {row["package"]: (row["verdict"], "tp=1.0-r0" in row["packages"]) for row in report["tests"]}
+            right = {"tp": ("passed", True), "tp-sub": ("failed", False)}
+            wrong = _different(right, found) or ("" if "exit code 3" in answer.errors else "the exit code is not told")
+    yield Outcome(FAILED if wrong else PASSED, "test-command/expect.json", "tp", wrong)
+
+
+def has_tests(folder: Path) -> bool:
+    """Folder `melange-runs` with the recorded run of a test."""
+    return is_runs(folder) and (folder / "test-command/expect.json").exists()
+
+
+SUITES = (Suite("melange-runs/build", is_runs, builds), Suite("melange-runs/test", has_tests, tests))

@@ -14,9 +14,10 @@ from apkiln.package.building.guest import GuestTrees
 from apkiln.package.building.guest_making import ResolvedGuest, make_guest, resolve_guest
 from apkiln.package.building.guest_request import identity_of
 from apkiln.package.building.plan import BuildPlan
-from apkiln.package.building.request import BuildAccess, BuildRequest, Built, Network, RootKind
+from apkiln.package.building.request import BuildAccess, BuildRequest, Built, Network
 from apkiln.package.building.results import keep_result, take_result
-from apkiln.package.building.session import Root, Session, SessionAccess, SessionSettings, capabilities_of
+from apkiln.package.building.root import root_of
+from apkiln.package.building.session import Session, SessionAccess, SessionSettings, capabilities_of
 from apkiln.package.building.source_files import Excluded, excluded_files, source_digest
 from apkiln.package.building.steps import StepRun, build_environment, step_runs
 from apkiln.package.definition.model import PackageDefinition
@@ -202,7 +203,7 @@ def _run(
     if request.limits.seconds:
         settings = replace(settings, deadline=access.now() + request.limits.seconds)
     opened = SessionAccess(access.sandbox, workspace, access.now, access.tell, access.on_failure, access.resolver)
-    root = root_of(guest.trees, request.root, access)
+    root = root_of(guest.trees, request.root, access.trees)
     session = Session(root, sources.directory if sources is not None else workspace.kept("empty"), settings, opened)
     session.prepare([part.name for part in parts])
     for part in parts:
@@ -210,18 +211,6 @@ def _run(
     if session.unbounded:
         access.note(f"limits that this machine cannot set: {', '.join(sorted(session.unbounded))}")
     return session
-
-
-def root_of(trees: GuestTrees, kind: RootKind, access: BuildAccess) -> Root:
-    """Where the root lies on the disk."""
-    directories = []
-    for key in trees.keys:
-        found = access.trees.find(key)
-        assert found is not None, "the trees of a root were made before it is used"
-        directories.append(found)
-    if kind is RootKind.OVERLAY:
-        return Root(tuple(directories), trees)
-    return Root((access.trees.joined(trees.keys),), trees, overlay=False)
 
 
 def _emit(

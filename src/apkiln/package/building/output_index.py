@@ -19,6 +19,7 @@ from apkiln.system.files import Files
 from apkiln.system.signer import Signer
 
 NAME = "APKINDEX.tar.gz"
+_CHUNK = 1 << 20
 _LOCK = ".apkiln-index.lock"
 _DESCRIPTION = "apkiln build"
 
@@ -42,6 +43,25 @@ def update_index(
         with files.create(path, replace=True) as stream:
             stream.write(content)
     return path
+
+
+def index_files(
+    paths: Sequence[PurePath], directory: PurePath, signers: Sequence[Signer], files: Files, codec: Codec, limits: Limits
+) -> None:
+    """Copy package files into an empty directory and list them in an index there.  Raises what `read_package` raises."""
+    from apkiln.formats.apk.package import read_package
+
+    records = []
+    for path in paths:
+        with files.open(path) as stream:
+            contents = read_package(stream, limits)
+            stream.seek(0)
+            with files.create(directory / f"{contents.info.name_version}.apk", replace=True) as copy:
+                while chunk := stream.read(_CHUNK):
+                    copy.write(chunk)
+        records.append(record_of(contents))
+    with files.create(directory / NAME) as output:
+        output.write(write_index(records, _DESCRIPTION, codec, signers))
 
 
 def _present(path: PurePath, signers: Sequence[Signer], files: Files, limits: Limits) -> tuple[IndexRecord, ...]:

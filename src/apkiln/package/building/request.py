@@ -12,6 +12,7 @@ from apkiln.core.arch import Arch
 from apkiln.core.value import value
 from apkiln.package.building.guest_request import NO_SOURCES, GuestSources
 from apkiln.package.building.output_log import TellLine
+from apkiln.package.building.root import RootKind
 from apkiln.package.building.steps import StepRun
 from apkiln.package.definition.model import PackageDefinition
 from apkiln.package.emission.emitting import EmissionAccess
@@ -36,14 +37,6 @@ class Network(Enum):
     """Also steps of pipelines that are known to download."""
     ON = "on"
     """Every step."""
-
-
-class RootKind(Enum):
-    """How the root is put together from the trees of its packages."""
-
-    OVERLAY = "overlay"
-    HARD_LINKS = "hardlinks"
-    """One tree of links; steps cannot write to it."""
 
 
 @value

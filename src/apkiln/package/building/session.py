@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from apkiln.core.errors import CommandFailure, ConfigurationError
 from apkiln.core.value import value
-from apkiln.package.building.guest import CACHE, HOME, GuestTrees
+from apkiln.package.building.guest import CACHE, HOME
 from apkiln.package.building.guest_request import Identity
 from apkiln.package.building.output_log import OutputLog, TellLine
+from apkiln.package.building.root import Root
 from apkiln.package.building.steps import PATH, StepRun, environment_of, script_of
 from apkiln.package.definition.model import Capabilities
 from apkiln.system.build_workspace import Workspace
@@ -59,16 +60,6 @@ class SessionSettings:
     """On the clock of `SessionAccess.now`."""
     origin_name: str = ""
     """What messages call the whole: the package."""
-
-
-@value
-class Root:
-    """The root of a session on the disk."""
-
-    directories: tuple[str, ...]
-    """The uppermost first; one alone is read-only where overlays are not possible."""
-    trees: GuestTrees
-    overlay: bool = True
 
 
 @value
