@@ -1,61 +1,109 @@
-"""Judges of reports about building packages."""
+"""Judges for reports about the analysis of packages and the checks of definitions."""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.conformance.suites.image_reports import Unjudged
+from tests.sample_elf import make_elf
 
+from apkiln.core.arch import Arch
 from apkiln.core.errors import ApkilnError, FaultGroup
-from apkiln.package.editing.bumping import bumped, plan_bump
-from apkiln.package.editing.looking_up import same_commit
-from apkiln.package.sources.cherry_picks import parse_cherry_pick
+from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.formats.archive.path import parent
+from apkiln.package.analysis.concluding import conclude
+from apkiln.package.analysis.conclusion import Analysis, AnalysisContext
+from apkiln.package.analysis.observing import Observer
+from apkiln.package.compilation.resolving import load, resolve
+from apkiln.package.compilation.shelves import library_of
 
 Row = dict[str, Any]
+_LISTS = ("depends", "provides", "vendored")
+_LOADER = "/lib64/ld-linux-x86-64.so.2"
 
 
-def _cherry_pick(given: Row, expected: Row) -> str:
+def analyse(given: Row, expected: Row) -> str:
+    """Kind `sca`: relations that must or must not be generated."""
+    found = _analysis(given)
+    wrong = []
+    for name in _LISTS:
+        items = getattr(found, name)
+        wrong += [f"{name} lacks {item}" for item in expected.get(f"{name}_has", ()) if item not in items]
+        forbidden = (*expected.get(f"{name}_not", ()), *expected.get(f"{name}_lacks", ()), *expected.get(f"not_{name}", ()))
+        wrong += [f"{name} has {item}" for item in forbidden if item in items]
+        if name in expected and sorted(expected[name]) != list(items):
+            wrong.append(f"{name} is {items}")
+    return "; ".join(wrong)
+
+
+def check(given: Row, expected: Row) -> str:
+    """Kind `lint`: what is said of a definition, or of a tree."""
+    said, refused = _said(given)
+    text = "\n".join(said)
+    wrong = [f"nothing says `{word}`" for word in expected.get("mentions", ()) if word not in text]
+    wrong += [f"something says `{word}`" for word in expected.get("not_mentions", ()) if word in text]
+    if expected.get("error") and not refused:
+        wrong.append("accepted")
+    if (expected.get("warning") or expected.get("diagnostic") or expected.get("finding")) and not said:
+        wrong.append("nothing is said")
+    if refused and not (expected.get("error") or expected.get("diagnostic") or expected.get("warning")):
+        wrong.append("refused")
+    if "at" in expected and expected["at"].rpartition(":")[2] not in {line for part in said for line in part.split(":")}:
+        wrong.append(f"not at {expected['at']}")
+    return f"{'; '.join(wrong)}: {text}" if wrong else ""
+
+
+def _said(given: Row) -> tuple[list[str], bool]:
+    """Remarks, faults and findings; whether it was refused."""
+    if "files" in given:
+        findings = _analysis(given).findings
+        return [f"{item.linter}: {item.message} {item.paths}" for item in findings], any(item.required for item in findings)
+    texts = given.get("definition") or given.get("config") or given.get("yaml") or ""
+    content = texts.encode() if isinstance(texts, str) else json.dumps(texts).encode()
     try:
-        pick = parse_cherry_pick(given["line"])
+        found = resolve(load(content, "input.yaml"), Arch.parse(given.get("arch", "x86_64")), library_of([]))
     except ApkilnError as error:
-        return refused(error, expected)
-    if expected.get("error") or pick is None:
-        return "accepted" if expected.get("error") else "nothing was read"
-    got = {"branch": pick.branch or None, "commit": pick.commit, "comment": pick.comment}
-    wrong = {key: got[key] for key, value in expected.items() if got[key] != value}
-    return f"{wrong}" if wrong else ""
+        faults = error.faults if isinstance(error, FaultGroup) else (error,)
+        return [f"{fault} {fault.hint}" for fault in faults], True
+    return [f"{note.origin}: {note.message}" for note in found.notes], False
 
 
-def _bump(given: Row, expected: Row) -> str:
-    """A definition with arguments; expected are values by path, or a refusal."""
-    text = given.get("definition") or given.get("yaml")
-    if not isinstance(text, str) or not isinstance(given.get("version"), str):
-        raise Unjudged(f"bump with {sorted(given)}")
-    try:
-        plan = plan_bump(text.encode(), "case.yaml", given["version"])
-        commit = given.get("expected_commit", "")
-        digests = {one.uri: {name: "0" * (64 if name == "sha256" else 128) for name in one.algorithms} for one in plan.downloads}
-        edited = bumped(plan, digests, same_commit(plan, commit) if commit else {}).decode()
-    except ApkilnError as error:
-        return refused(error, expected)
-    if expected.get("error"):
-        return "accepted"
-    found = dict(re.findall(r"^\s*(version|epoch|expected-commit): *[\"']?([^\"'\s]+)", edited, re.MULTILINE))
-    known = {key: str(value) for key, value in expected.items() if key in ("version", "epoch", "expected-commit")}
-    wrong = {key: found.get(key) for key, value in known.items() if found.get(key) != value}
-    return f"{wrong}" if wrong else ""
+def _analysis(given: Row) -> Analysis:
+    entries, contents = _tree(given["files"])
+    shown = given.get("definition") or {"package": {"name": given.get("package", "case"), "version": given.get("version", "1")}}
+    content = shown.encode() if isinstance(shown, str) else json.dumps(shown).encode()
+    definition = load(content, "input.yaml").evaluated.definition
+    observer = Observer(definition.package.name.text, entries)
+    facts = observer.observe(lambda path: (contents[path],))
+    return conclude(facts, AnalysisContext(Arch.parse(given.get("arch", "x86_64")), definition))
 
 
-def refused(error: ApkilnError, expected: Row) -> str:
-    """What is wrong with a refusal: not wanted, or its message lacks a word."""
-    if not expected.get("error"):
-        return f"refused: {error}"
-    faults = error.faults if isinstance(error, FaultGroup) else (error,)
-    text = "\n".join(f"{fault}\n{fault.hint}" for fault in faults)
-    missing = [word for word in expected.get("mentions", ()) if word not in text]
-    return f"the message lacks {missing}: {text!r}" if missing else ""
+def _tree(files: list[Row]) -> tuple[tuple[Entry, ...], dict[str, bytes]]:
+    entries: dict[str, Entry] = {}
+    contents: dict[str, bytes] = {}
+    for row in files:
+        path = row["path"].strip("/")
+        target = row.get("symlink") or row.get("target") or row.get("link")
+        mode = int(str(row.get("mode", "0644")), 8)
+        if target:
+            entries[path] = Entry(path, EntryType.SYMLINK, 0o777, target=target)
+        elif row.get("type") == "dir" or row["path"].endswith("/"):
+            entries[path] = Entry(path, EntryType.DIRECTORY, mode if "mode" in row else 0o755)
+        else:
+            contents[path] = _elf(row["elf"]) if "elf" in row else (row.get("text") or row.get("content") or "").encode()
+            entries[path] = Entry(path, EntryType.FILE, mode, size=len(contents[path]))
+    for path in list(entries):
+        while path := parent(path):
+            entries.setdefault(path, Entry(path, EntryType.DIRECTORY, 0o755))
+    return tuple(entries.values()), contents
 
 
-JUDGES: dict[str, Callable[[Row, Row], str]] = {"cherry-pick-line": _cherry_pick, "bump": _bump}
+def _elf(facts: Row) -> bytes:
+    interpreter = facts.get("interpreter") or facts.get("interp") or ("" if facts.get("type") == "shared" else _LOADER)
+    runpath = facts.get("runpath") or facts.get("rpath") or ""
+    runpath = ":".join(runpath) if isinstance(runpath, list) else runpath
+    return make_elf(64, "<", tuple(facts.get("needed", ())), facts.get("soname", ""), interpreter, runpath)
+
+
+JUDGES: dict[str, Callable[[Row, Row], str]] = {"sca": analyse, "lint": check}
