@@ -171,7 +171,7 @@ def _request(
         owners=shared.owners_word(),
         sandbox=sandbox,
         workspace=shared.workspaces(arguments, context, sandbox),
-        emission=EmissionAccess(DiskFiles(durable=False), output, DiskSpools(), canonical_codec(), signers),
+        emission=EmissionAccess(DiskFiles(), output, DiskSpools(), canonical_codec(), signers),
         signers=signers,
         now=SystemClock().monotonic,
         tell=shared.line_teller(context, package.name.text),

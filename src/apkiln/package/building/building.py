@@ -59,7 +59,7 @@ def build_package(request: BuildRequest, access: BuildAccess) -> Built:
     if key and (kept := _kept_result(request, key, access)) is not None:
         return Built(kept, key, True, 0.0, 0, "")
     with _workspace(access) as workspace:
-        _populate(request, workspace, excluded, access)
+        _populate(request, workspace, excluded, prepared, access)
         session = _run(request, parts, settings, guest, sources, workspace, access)
         workspace.settle()
         packages = _emit(request, prepared, parts, workspace, access)
@@ -178,9 +178,12 @@ def _workspace(access: BuildAccess) -> Iterator[Workspace]:
             workspace.remove()
 
 
-def _populate(request: BuildRequest, workspace: Workspace, excluded: Excluded, access: BuildAccess) -> None:
+def _populate(
+    request: BuildRequest, workspace: Workspace, excluded: Excluded, prepared: EmissionRequest, access: BuildAccess
+) -> None:
     """Compiler files first, then the source directory, so that a definition may bring its own (spec §8.1 step 8)."""
-    for path, content in compiler_files(request.definition, request.arch, request.emission.namespace):
+    clang = any(item.record.name.startswith("clang") for item in prepared.guest)
+    for path, content in compiler_files(request.definition, request.arch, prepared.namespace, clang=clang):
         workspace.write(path, content)
     if request.source_directory is not None:
         for note in workspace.populate(request.source_directory, excluded):

@@ -13,19 +13,21 @@ _CLANG_ARCHITECTURES = ("x86_64", "aarch64")
 _HOME = "/home/build"
 
 
-def compiler_files(definition: PackageDefinition, arch: Arch, namespace: str) -> Iterator[tuple[str, bytes]]:
-    """(path in the workspace, content), the same whatever the machine."""
+def compiler_files(
+    definition: PackageDefinition, arch: Arch, namespace: str, *, clang: bool = True
+) -> Iterator[tuple[str, bytes]]:
+    """(path in the workspace, content), the same whatever the machine.  `clang`: the root has some version of it."""
     note = package_note(definition, arch, namespace)
     option = f"--package-metadata={note}"
     yield ".melange.gcc.spec", f"*link:\n+ %{{!r:{_specs_quoted(option)}}}\n".encode()
     yield ".melange.clang.cfg", f"-Xlinker {_configuration_quoted(option)}\n".encode()
-    for version in _CLANG_VERSIONS:
+    yield ".melange.fdo.h", _header(note).encode()
+    for version in _CLANG_VERSIONS if clang else ():
         for machine in _CLANG_ARCHITECTURES:
             for program in ("clang", "clang++"):
                 name = f"{machine}-unknown-linux-gnu-{program}.cfg"
                 text = f"@{_HOME}/.melange.clang.cfg\n@/etc/clang-{version}/{name}\n"
                 yield f".config/clang-{version}/{name}", text.encode()
-    yield ".melange.fdo.h", _header(note).encode()
 
 
 def package_note(definition: PackageDefinition, arch: Arch, namespace: str) -> str:
