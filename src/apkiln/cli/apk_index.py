@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from apkiln.cli.context import Context
 
 NAME = "apk index"
-HELP = """Write an index of package files, each read completely.  For a repository that others use `apkiln repo` is the safer way: it
-also keeps files and index together.
+HELP = """Write an index of package files, each read completely.  For a repository that others use `apkiln repo` is the safer
+way: it also keeps files and index together.
 
 With `--merge` the entries of an older index stay; a package that is given again replaces its entry."""
 EPILOG = """examples:

@@ -36,6 +36,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "version", "package_version", "print name and version of a definition"),
     ("package", "source fetch", "package_source_fetch", "fetch the sources of definitions into the source cache"),
     ("package", "bump", "package_bump", "set a new version in a definition, with digests and commit"),
+    ("package", "license-check", "package_license_check", "compare licence files with what a definition says"),
     ("apk", "info", "apk_info", "show what is in a package or an index"),
     ("apk", "verify", "apk_verify", "check packages and indexes and name the rule they break"),
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),
@@ -82,6 +83,7 @@ MELANGE_VERBS = {
     "package-version": "version",
     "update-cache": "source fetch",
     "bump": "bump",
+    "license-check": "license-check",
 }
 """Verbs of melange's own command line that `apkiln melange …` accepts, with the `package` verb that serves them."""
 

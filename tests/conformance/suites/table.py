@@ -19,6 +19,7 @@ MODULES = (
     "melange_definitions",
     "melange_editing",
     "melange_signing",
+    "melange_licences",
     "melange_compiled",
     "melange_builds",
     "melange_analysis",
