@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from apkiln.core.errors import ConflictError, FaultCollector, FormatError, UnavailableError, UsageError
+from apkiln.core.limits import DEFAULT_LIMITS
 from apkiln.core.origin import Origin
 from apkiln.formats.apk import version
 from apkiln.formats.apk.dependency import is_package_name
 from apkiln.formats.apk.pkginfo import is_safe_name
-from apkiln.repository.layout import NOARCH
+from apkiln.repository.layout import NOARCH, PACKAGE_SUFFIX
 from apkiln.repository.ledger.actions import Build, DeclaredPackage, Finding, Manifest, Selection
 from apkiln.repository.ledger.packages import Key, Package
 from apkiln.repository.ledger.state import RepositoryState, Status, Step, Transaction
@@ -22,6 +23,9 @@ from apkiln.repository.rotation import key_faults
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MOST_FILES = 50_000
 """Of one transaction."""
+LONGEST_ARCH = 64
+LIMITS = DEFAULT_LIMITS
+"""What every client can fetch and name."""
 
 
 def existing(state: RepositoryState, manifest: Manifest, idempotency_key: str) -> Transaction | None:
@@ -78,9 +82,10 @@ def _file_faults(file: DeclaredPackage, seen: set[tuple[str, str, str]]) -> Iter
     name = f"{file.name}-{file.version}"
     place = Origin(package=name)
     good = is_package_name(file.name) and version.is_valid(file.version) and is_safe_name(file.arch)
+    good = good and len(f"{name}{PACKAGE_SUFFIX}".encode()) <= LIMITS.name and len(file.arch) <= LONGEST_ARCH
     if not good or not _SHA256.fullmatch(file.sha256):
         yield FormatError(f"{name!r} for {file.arch!r} is not a package with a digest", reason="manifest-file", origin=place)
-    if file.size <= 0:
+    if not 0 < file.size <= LIMITS.http_response:
         yield FormatError(f"{file.size} is not the size of a package", reason="manifest-size", origin=place)
     if (file.arch, file.name, file.version) in seen:
         yield FormatError(f"`{name}` for {file.arch} is declared twice", reason="manifest-file-twice", origin=place)

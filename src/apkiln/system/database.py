@@ -114,13 +114,14 @@ class DatabaseLedgers:
         self._engine.dispose()
 
 
-def open_ledgers(url: str) -> DatabaseLedgers:
-    """The database at `sqlite:///PATH` or `postgresql://…`, its schema brought up to date.
+def open_ledgers(url: str, busy_seconds: float = _BUSY_SECONDS) -> DatabaseLedgers:
+    """The database at `sqlite:///PATH` or `postgresql://…`, its schema brought up to date; `busy_seconds` is how long to wait
+    for another writer.
 
     UsageError `bad-database-url`, UnavailableError `database-unavailable`, EnvironmentFault `database-too-new` (a later
     version of the product migrated it).
     """
-    engine = _engine(url)
+    engine = _engine(url, busy_seconds)
     try:
         migrate(engine)
     except DBAPIError as error:
@@ -128,7 +129,7 @@ def open_ledgers(url: str) -> DatabaseLedgers:
     return DatabaseLedgers(engine)
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, busy_seconds: float) -> Engine:
     try:
         parsed = sql.make_url(url)
     except sql.exc.ArgumentError as error:
@@ -137,7 +138,7 @@ def _engine(url: str) -> Engine:
         return sql.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise _bad_url()
-    engine = sql.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+    engine = sql.create_engine(parsed, connect_args={"timeout": busy_seconds})
     sql.event.listen(engine, "connect", _configure_sqlite)
     return engine
 
@@ -153,7 +154,7 @@ def _bad_url() -> UsageError:
 def _configure_sqlite(connection: Any, _: object) -> None:
     """WAL, and every commit on the disk before it returns."""
     cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_SECONDS * 1000}"):
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {setting}")
     cursor.close()
 

@@ -5,14 +5,14 @@ authenticated token into the scope.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 from litestar import Litestar, Request, Response, delete, get, post, put
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, InternalServerException
 from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
@@ -26,13 +26,10 @@ from apkiln.system.partial_uploads import PartialUploads
 from apkiln.web import documents, tokens
 from apkiln.web.errors import body_of, status_of
 from apkiln.web.tokens import Token
+from apkiln.web.uploading import Pace, exactly, parsed_range, pulled
 
 T = TypeVar("T")
 Incoming = Request[Any, Any, Any]
-IDLE_SECONDS = 30.0
-"""Longest silence within an upload."""
-SLOWEST = 1024
-"""Bytes a second that an upload must reach after its first minute."""
 
 
 class Desk:
@@ -42,6 +39,7 @@ class Desk:
         self.service: RepositoryService = request.scope["apkiln.service"]  # type: ignore[typeddict-item]
         self.token: Token = request.scope["apkiln.token"]  # type: ignore[typeddict-item]
         self.uploads: PartialUploads = request.scope["apkiln.uploads"]  # type: ignore[typeddict-item]
+        self.pace: Pace = request.scope["apkiln.pace"]  # type: ignore[typeddict-item]
 
     def author(self, reason: str = "") -> Author:
         return Author(self.token.name, reason, self.token.provenance)
@@ -241,15 +239,15 @@ async def upload(
     if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
         raise FormatError("a blob is named by 64 lower-case hex digits", reason="bad-digest")
     await _in_thread(lambda: desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "publish"), "upload"))
-    chunks = _pulled(request.stream())
+    chunks = pulled(_body(request), desk.pace)
     if not content_range:
         size = await _in_thread(lambda: desk.service.upload(digest, chunks))
         return Response({"size": size}, status_code=201)
-    start, end, total = _part(content_range)
+    start, end, total = parsed_range(content_range)
 
     def add() -> int:
         desk.service.check_declared(digest, total)
-        return desk.uploads.add(digest, start, _exactly(chunks, end - start))
+        return desk.uploads.add(digest, start, exactly(chunks, end - start))
 
     received = await _in_thread(add)
     if received < total:
@@ -261,57 +259,20 @@ async def upload(
     return Response({"size": size}, status_code=201)
 
 
+async def _body(request: Incoming) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except InternalServerException as error:  # the only way to learn that the client went away
+        raise UnavailableError("the upload broke off", reason="incomplete-upload", retriable=True) from error
+
+
 @get("/blobs/{digest:str}", sync_to_thread=True, summary="How much of an upload is there")
 def show_upload(digest: FromPath[str], request: Incoming) -> dict[str, int]:
     """Where the next part begins."""
     if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
         raise FormatError("a blob is named by 64 lower-case hex digits", reason="bad-digest")
     return {"received": Desk(request).uploads.received(digest)}
-
-
-def _part(text: str) -> tuple[int, int, int]:
-    """(start, end exclusive, total) of a `Content-Range`."""
-    unit, _, rest = text.partition(" ")
-    span, _, total = rest.partition("/")
-    first, _, last = span.partition("-")
-    if unit != "bytes" or not all(item.isascii() and item.isdigit() and len(item) < 19 for item in (first, last, total)):
-        raise FormatError(f"{text!r} is not a range", reason="bad-range", hint="write `bytes FIRST-LAST/TOTAL`")
-    if not int(first) <= int(last) < int(total):
-        raise FormatError(f"{text!r} is not a range", reason="bad-range")
-    return int(first), int(last) + 1, int(total)
-
-
-def _exactly(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    received = 0
-    for chunk in chunks:
-        received += len(chunk)
-        if received > size:
-            raise FormatError("the part is longer than its range", reason="bad-range")
-        yield chunk
-    if received != size:
-        raise UnavailableError("the part broke off", reason="incomplete-upload", retriable=True)
-
-
-def _pulled(stream: AsyncIterator[bytes]) -> Iterator[bytes]:
-    """The body in the thread that wants it; UnavailableError `timeout` for one that trickles."""
-    started, received = anyio.from_thread.run_sync(anyio.current_time), 0
-
-    async def following() -> bytes | None:
-        with anyio.fail_after(IDLE_SECONDS):
-            return await anext(stream, None)
-
-    while True:
-        try:
-            chunk = anyio.from_thread.run(following)
-        except TimeoutError as error:
-            raise UnavailableError("the upload fell silent", reason="timeout", retriable=True) from error
-        if chunk is None:
-            return
-        received += len(chunk)
-        spent = anyio.from_thread.run_sync(anyio.current_time) - started
-        if spent > 60 and received < SLOWEST * (spent - 60):
-            raise UnavailableError("the upload is too slow", reason="timeout", retriable=True)
-        yield chunk
 
 
 async def _in_thread(work: Callable[[], T], *, abandon: bool = False) -> T:
@@ -341,9 +302,13 @@ def _http_error(_: Incoming, error: HTTPException) -> Response[dict[str, Any]]:
     return Response({"error": value}, status_code=error.status_code)
 
 
+def _too_deep(_: Incoming, __: RecursionError) -> Response[dict[str, Any]]:
+    return Response({"error": {"code": "REQUEST", "message": "the body is nested too deeply"}}, status_code=400)
+
+
 async def _report_bug(error: Exception, scope: Any) -> None:
     """What is none of our errors is a bug, and the log has where."""
-    if not isinstance(error, (ApkilnError, HTTPException)):
+    if not isinstance(error, (ApkilnError, HTTPException, RecursionError)):
         logging.getLogger("uvicorn.error").error("bug in %s %s", scope["method"], scope["path"], exc_info=error)
 
 
@@ -366,7 +331,7 @@ def make_api() -> Litestar:
             upload,
             show_upload,
         ],
-        exception_handlers={ApkilnError: _product_error, HTTPException: _http_error},
+        exception_handlers={ApkilnError: _product_error, HTTPException: _http_error, RecursionError: _too_deep},
         after_exception=[_report_bug],
         openapi_config=OpenAPIConfig(title="apkiln repository service", version=__version__),
         request_max_body_size=64 * 1024 * 1024,

@@ -21,6 +21,7 @@ from apkiln.web.pages.addresses import MARK
 from apkiln.web.pages.site import Site
 from apkiln.web.serving import Front, Receive, Scope, Send, split_path
 from apkiln.web.tokens import Token, authenticated, check_repository, check_verb, secret_of
+from apkiln.web.uploading import DEFAULT_PACE, Pace
 
 _API = "api/v1"
 
@@ -45,6 +46,7 @@ class Application:
         uploads: PartialUploads,
         now: Callable[[], float],
         verifier: Verifier | None = None,
+        pace: Pace = DEFAULT_PACE,
     ) -> None:
         self.hosted = dict(hosted)
         self.ready = False
@@ -52,6 +54,7 @@ class Application:
         self._uploads = uploads
         self._now = now
         self._verifier = verifier
+        self._pace = pace
         self._front = Front({name: item.service for name, item in hosted.items()}, now)
         self._api: Any = make_api()
         self.site = Site({name: item.service for name, item in hosted.items()})
@@ -99,6 +102,7 @@ class Application:
             "apkiln.incidents": hosted.incidents,
             "apkiln.uploads": self._uploads,
             "apkiln.token": token,
+            "apkiln.pace": self._pace,
         }
         await self._api(inner, receive, send)
 

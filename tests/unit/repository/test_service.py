@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import pytest
 from tests.sample_packages import sample_package, sample_signer
@@ -31,13 +32,15 @@ from apkiln.core.errors import ApkilnError
 from apkiln.formats.apk.index import read_index
 from apkiln.repository.collecting import collect
 from apkiln.repository.equipment import Policy
-from apkiln.repository.ledger.actions import Manifest
+from apkiln.repository.ledger.actions import Finding, Indexed, Manifest
 from apkiln.repository.ledger.folding import fold
 from apkiln.repository.ledger.packages import Key
 from apkiln.repository.ledger.rows import Author, decode, verified
-from apkiln.repository.ledger.state import Status, Step
+from apkiln.repository.ledger.state import Status, Step, Transaction
+from apkiln.repository.promotion import Promotion
 from apkiln.repository.reconciling import compare
 from apkiln.repository.service import RepositoryService
+from apkiln.system.memory_files import Crash
 
 A = sample_package("a", depends=["b>=1"])
 B = sample_package("b")
@@ -396,3 +399,53 @@ def test_a_package_for_any_architecture_and_one_for_this_never_share_a_name() ->
     assert publish(service, sample_package("b", arch="noarch")).step is Step.LIVE
     assert [finding.code for finding in publish(service, sample_package("b")).findings] == ["version-conflict"]
     assert publish(service, sample_package("a", "2.0-r0", "noarch")).step is Step.LIVE
+
+
+class Withdrawer(Promotion):
+    """Judged; then it waits for somebody else to judge; goes live, and dies before it looks at anything else."""
+
+    def _index(self, batch: Sequence[Transaction], notes: tuple[Finding, ...], base: int) -> None:
+        WITHDRAWAL_JUDGED.set()
+        assert APP_JUDGED.wait(30)
+        super()._index(batch, notes, base)
+
+    def _finish_candidate(self, indexed: Indexed) -> None:
+        super()._finish_candidate(indexed)
+        raise Crash
+
+
+class Publisher(Promotion):
+    """Judges, and then the other one goes live."""
+
+    other: threading.Thread
+
+    def _findings(self, batch: Sequence[Transaction], base: int) -> tuple[Finding, ...]:
+        found = super()._findings(batch, base)
+        APP_JUDGED.set()
+        self.other.join(30)
+        return found
+
+
+WITHDRAWAL_JUDGED, APP_JUDGED = threading.Event(), threading.Event()
+
+
+def test_a_judgement_on_an_older_generation_counts_for_nothing() -> None:
+    """The library goes while the application that needs it is judged: the application is judged again, and refused (I7)."""
+    where = places()
+    first, second = created(where), started(where)
+    lib, app = sample_package("lib"), sample_package("app", depends=["lib"])
+    publish(first, lib)
+    opened = first.open(ALICE, manifest_of(app))
+    upload(first, opened, [app])
+    second.promotion.__class__, first.promotion.__class__ = Withdrawer, Publisher
+
+    def withdraw() -> None:
+        with pytest.raises(Crash):
+            second.run(BOB, Manifest(withdraw=(selection(lib),)))
+
+    first.promotion.other = threading.Thread(target=withdraw)  # type: ignore[attr-defined]
+    first.promotion.other.start()  # type: ignore[attr-defined]
+    assert WITHDRAWAL_JUDGED.wait(30)
+    done = first.commit(ALICE, opened.number)
+    assert (done.step, [finding.code for finding in done.findings]) == (Step.REJECTED, ["closure"])
+    assert names(first) == []

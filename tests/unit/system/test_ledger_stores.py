@@ -69,3 +69,20 @@ def test_bad_places(url: str, reason: str) -> None:
     with pytest.raises(ApkilnError) as caught:
         open_ledgers(url)
     assert caught.value.reason == reason
+
+
+def test_a_database_that_somebody_else_locked(tmp_path: Path) -> None:
+    """The writer is told to come again, reading goes on, and afterwards everything works."""
+
+    ledgers = open_ledgers(f"sqlite:///{tmp_path}/ledger.db", busy_seconds=0.1)
+    assert ledgers.append("os", [row(1)])
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ApkilnError) as caught:
+        ledgers.append("os", [row(2)])
+    assert (caught.value.reason, caught.value.retriable) == ("database-busy", True)
+    assert list(ledgers.rows("os")) == [row(1)]
+    other.execute("ROLLBACK")
+    other.close()
+    assert ledgers.append("os", [row(2)])
+    ledgers.close()
