@@ -27,6 +27,7 @@ HELD = 512 * MIB
 """A file between `payload.KEPT` and this is kept in memory from the reading that gives its digest to the one that packs it."""
 DUPLICATE = KIB
 """Smaller files are not compared with each other."""
+_HEAD = 4 * KIB
 _TEXT = MIB
 """Largest file that is kept as text."""
 _BUILD = b"/home/build"
@@ -105,7 +106,7 @@ def file_facts(entry: Entry, chunks: list[bytes], *, whole: bool, alike: bool) -
 
     `whole`: `chunks` are the complete content, else only its beginning.  `alike`: its digest is wanted.
     """
-    head = chunks[0]
+    head = _head(chunks)
     path = entry.path
     marks: tuple[str, ...] = () if whole else (TOO_LARGE,)
     if _has(chunks, _BUILD):
@@ -117,7 +118,7 @@ def file_facts(entry: Entry, chunks: list[bytes], *, whole: bool, alike: bool) -
         marks += (DAMAGED_ELF,) if elf is None and whole else ()
     elif head.startswith(b"#!"):
         first_line = head[:LONGEST].partition(b"\n")[0]
-    elif entry.mode & 0o111 and path.startswith(_COMMANDS) and b"\0" not in head[: 4 * KIB]:
+    elif entry.mode & 0o111 and path.startswith(_COMMANDS) and b"\0" not in head[:_HEAD]:
         marks += (PLAIN_TEXT,)
     if head[:64].lstrip().startswith(b"-----BEGIN") and _KEY.match(head):
         marks += (PRIVATE_KEY,)
@@ -139,6 +140,18 @@ def _kernel(path: str, chunks: list[bytes]) -> str:
     if is_module(path):
         return module_version(_joined(chunks))
     return "" if _NO_IMAGE.fullmatch(path) else image_version(_joined(chunks))
+
+
+def _head(chunks: list[bytes]) -> bytes:
+    """At least the first `_HEAD` bytes, where there are so many."""
+    if len(chunks) == 1 or len(chunks[0]) >= _HEAD:
+        return chunks[0]
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    return head
 
 
 def _joined(chunks: list[bytes]) -> bytes:
