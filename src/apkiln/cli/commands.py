@@ -37,6 +37,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "source fetch", "package_source_fetch", "fetch the sources of definitions into the source cache"),
     ("package", "bump", "package_bump", "set a new version in a definition, with digests and commit"),
     ("package", "license-check", "package_license_check", "compare licence files with what a definition says"),
+    ("package", "source debian", "package_source_debian", "bring archives of Debian source packages into the source cache"),
     ("apk", "info", "apk_info", "show what is in a package or an index"),
     ("apk", "verify", "apk_verify", "check packages and indexes and name the rule they break"),
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),

@@ -14,7 +14,14 @@ from apkiln.cli.package_arguments import (
     load_path,
     pipeline_library,
 )
-from apkiln.cli.source_arguments import add_source_arguments, source_access
+from apkiln.cli.source_arguments import (
+    add_debian_arguments,
+    add_source_arguments,
+    debian_shop,
+    keep_record,
+    source_access,
+    source_cache,
+)
 
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
@@ -41,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tests", action="store_true", help="sources of tests too")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be fetched")
     add_source_arguments(parser)
+    parser.add_argument("--debian", action="store_true", help="look for files, by digest, in Debian's source packages, too")
+    add_debian_arguments(parser)
     add_evaluation_arguments(parser)
     add_compilation_arguments(parser)
     add_ignored_arguments(parser)
@@ -60,7 +69,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         nothing = Digest("sha256", b"")
         _show(tuple(Material(source, source.cache_name, nothing, 0, "") for source in whole.sources), context)
         return 0
-    _show(fetch_sources(whole, source_access(arguments, context)).materials, context)
+    shop = debian_shop(arguments, context) if arguments.debian else None
+    try:
+        materials = fetch_sources(whole, source_access(arguments, context, shop)).materials
+    finally:
+        for obtained in shop.obtained if shop is not None else ():
+            keep_record(obtained, source_cache(arguments, context))
+    _show(materials, context)
     return 0
 
 

@@ -39,8 +39,8 @@ class SuiteList:
 
 
 def wanted_index(release: Release, component: str, architecture: str, origin: Origin) -> IndexFile:
-    """The list of one component and architecture in a release.  Raises UnavailableError (`missing-package-list`)."""
-    path = f"{component}/binary-{architecture}/Packages"
+    """The list of one component and architecture, or `source`, in a release.  UnavailableError (`missing-package-list`)."""
+    path = f"{component}/source/Sources" if architecture == "source" else f"{component}/binary-{architecture}/Packages"
     found = release.file(path)
     if found is None:
         raise UnavailableError(f"the release does not list `{path}`", reason="missing-package-list", origin=origin)

@@ -28,6 +28,8 @@ MAXIMUM_RELEASE = 16 * MIB
 MAXIMUM_LIST = GIB
 HELPER = "/usr/lib/apt/apt-helper"
 """apt's own download program; not on PATH by design."""
+SOURCE = "source"
+"""In the place of an architecture: the lists of source packages, `Sources`."""
 UPDATE_TIMEOUT = 600.0
 DOWNLOAD_TIMEOUT = 3600.0
 _CHUNK = MIB
@@ -75,6 +77,7 @@ class AptArchive:
         self._store = store
         self._directory = directory
         self._architecture = architecture
+        self._of_sources = architecture == SOURCE
         self._places = tuple(_Place(source, directory / _key(source, architecture)) for source in sources)
         passed = {name: environment[name] for name in _PASSED_ON if name in environment}
         self._environment = tuple(sorted({"LC_ALL": "C", "PATH": environment.get("PATH", "/usr/bin:/bin"), **passed}.items()))
@@ -89,7 +92,7 @@ class AptArchive:
 
     def package_list(self, release: int, component: str) -> bytes:
         place = self._places[release]
-        ending = f"_{component}_binary-{self._architecture}_Packages"
+        ending = f"_{component}_source_Sources" if self._of_sources else f"_{component}_binary-{self._architecture}_Packages"
         name = next((item for item in self._files.list(place.lists) if item.endswith(ending)), None)
         if name is None:
             raise missing_list(place.shown, component)
@@ -120,11 +123,14 @@ class AptArchive:
             self._files.make_directory(directory)
         configured = Source(
             place.source.uri, place.source.suite, place.source.components, str(Path(place.source.signed_by).absolute()),
-            (self._architecture,),
+            () if self._of_sources else (self._architecture,),
         )  # fmt: skip
+        listed = write_deb822((configured,))
+        if self._of_sources:
+            listed = listed.replace(b"Types: deb\n", b"Types: deb-src\n", 1)
         with self._files.create(place.directory / "list.sources", replace=True) as stream:
             # Only package lists: no translations, no desktop metadata, whatever the machine has configured.
-            stream.write(write_deb822((configured,)) + b"Targets: Packages\n")
+            stream.write(listed + (b"Targets: Sources\n" if self._of_sources else b"Targets: Packages\n"))
         done = self._run(("apt-get", *self._options(place), "update"), UPDATE_TIMEOUT)
         if done.exit_code:
             raise UnavailableError(
@@ -153,7 +159,7 @@ class AptArchive:
             "Dir::State::lists": place.lists,
             "Dir::State::status": "/dev/null",
             "Dir::Cache": state / "cache",
-            "APT::Architecture": self._architecture,
+            **({} if self._of_sources else {"APT::Architecture": self._architecture}),
             "APT::Sandbox::User": "",
             "Acquire::Languages": "none",
             "Acquire::GzipIndexes": "false",
@@ -164,7 +170,7 @@ class AptArchive:
             "APT::Update::Error-Mode": "any",
         }
         listed = [option for name, value in settings.items() for option in ("-o", f"{name}={value}")]
-        return (*listed, "-o", f"APT::Architectures={self._architecture}")
+        return tuple(listed) if self._of_sources else (*listed, "-o", f"APT::Architectures={self._architecture}")
 
     def _respects_validity(self) -> bool:
         """The machine's own setting; dated snapshots of an archive are past their date on purpose."""

@@ -68,6 +68,22 @@ class SignatureVerifier:
             )
         return ClearSigned(self._files.read(output, MAXIMUM_SIGNED), good)
 
+    def verify_detached(self, signature: Path, document: Path, keyring: Path) -> tuple[str, ...]:
+        """Fingerprints of the primary keys whose good signature a separate file holds; the rules of `verify`."""
+        self._files.make_directory(self._directory, 0o700)
+        words = ("gpgv", "--homedir", str(self._directory), "--keyring", str(self._binary_keyring(keyring)), "--status-fd", "1")
+        done = self._runner.run(Command((*words, str(signature), str(document)), self._environment))
+        good, bad = read_status(done.stdout)
+        if not good or bad:
+            raise VerificationError(
+                f"`{document.name}` has no good signature" + (f": {', '.join(bad)}" if bad else ""),
+                reason="upstream-signature",
+                origin=Origin(source=str(signature)),
+                hint=f"the keys come from `{keyring}`",
+                details=done.stderr.decode("utf-8", "replace").splitlines()[:20],
+            )
+        return good
+
     def _binary_keyring(self, keyring: Path) -> Path:
         """The keyring itself, or its binary form when it is armoured (`gpgv` reads only binary ones)."""
         data = self._files.read(keyring, MAXIMUM_KEYRING)
