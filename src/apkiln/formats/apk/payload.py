@@ -80,7 +80,7 @@ def _first_names(ordered: list[Entry]) -> Iterator[Item]:
         elif entry.path == first[source]:
             yield Item(files[source]._replace(path=entry.path), source)
         else:
-            link = files[source]._replace(path=entry.path, type=EntryType.HARDLINK, size=0, target=first[source])
+            link = files[source]._replace(path=entry.path, type=EntryType.HARDLINK, size=0, target=first[source], xattrs=())
             yield Item(link, source)
 
 
