@@ -136,6 +136,7 @@ def _request(
 
     from apkiln.cli import package_build_arguments as shared
     from apkiln.cli.access import open_access
+    from apkiln.cli.source_arguments import source_access
     from apkiln.formats.deflate.codec import canonical_codec
     from apkiln.package.building.request import BuildAccess, BuildRequest, Network
     from apkiln.package.building.root import RootKind
@@ -176,7 +177,7 @@ def _request(
         now=SystemClock().monotonic,
         tell=shared.line_teller(context, package.name.text),
         note=context.reporter.note,
-        sources=shared.source_access(arguments, context, access) if has_sources else None,
+        sources=source_access(arguments, context) if has_sources else None,
         on_failure=shared.shell_on_failure(arguments, context, sandbox),
         resolver=shared.resolver_file(),
         keep_workspace=arguments.keep_workspace,

@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from apkiln.cli.source_arguments import add_source_arguments
 from apkiln.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from apkiln.acquire.access import Access
     from apkiln.cli.context import Context
     from apkiln.package.building.guest_request import GuestSources
     from apkiln.package.building.steps import StepRun
     from apkiln.package.definition.model import Resources
-    from apkiln.package.sources.access import SourceAccess
     from apkiln.system.bubblewrap import BubblewrapSandbox
     from apkiln.system.build_workspace import DirectoryWorkspace
     from apkiln.system.sandbox import SandboxLimits, SandboxSpec
@@ -51,11 +50,7 @@ def add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-i", "--interactive", action="store_true", help="open a shell where a step fails")
     group.add_argument("--workspace-dir", metavar="DIR", default="", help="where workspaces are made (default: in the cache)")
     group.add_argument("--keep-workspace", action="store_true", help="leave the workspace when all is done")
-    group.add_argument("--source-cache", metavar="DIR", default="", help="cache of sources (default: in the cache)")
-    group.add_argument(
-        "--source-map", metavar="FILE", action="append", default=[], help="other places for sources, by digest or URI"
-    )
-    group.add_argument("--allow-unpinned", action="store_true", help="fetch sources without a checksum")
+    add_source_arguments(parser)
 
 
 def guest_sources(arguments: argparse.Namespace) -> GuestSources:
@@ -107,33 +102,6 @@ def workspaces(arguments: argparse.Namespace, context: Context, sandbox: Bubblew
     parent = Path(settings.working_directory, given) if given else Path(settings.cache_directory, "builds")
     change = None if os.geteuid() == 0 else sandbox.change_owners
     return lambda: DirectoryWorkspace.create(parent, change)
-
-
-def source_access(arguments: argparse.Namespace, context: Context, access: Access) -> SourceAccess:
-    from pathlib import Path
-
-    from apkiln.package.sources.access import SourceAccess
-    from apkiln.package.sources.source_map import merged_maps, read_source_map
-    from apkiln.system.clock import SystemClock
-    from apkiln.system.files import DiskFiles
-    from apkiln.system.git_program import ProgramGit
-    from apkiln.system.process import SystemRunner
-
-    settings = context.settings
-    here = Path(settings.working_directory)
-    files = DiskFiles()
-    cache = here / arguments.source_cache if arguments.source_cache else Path(settings.cache_directory, "sources")
-    maps = [read_source_map(files.read(here / name, 1 << 24), name, (here / name).parent) for name in arguments.source_map]
-    return SourceAccess(
-        cache=cache,
-        files=files,
-        transfer=access.transfer,
-        git=ProgramGit(SystemRunner(), files, cache / "git", settings.environment, SystemClock(), offline=settings.offline),
-        places=merged_maps(tuple(maps)),
-        reporter=context.reporter,
-        jobs=settings.jobs,
-        allow_unpinned=arguments.allow_unpinned,
-    )
 
 
 def limits_of(arguments: argparse.Namespace, resources: Resources, timeout: str) -> SandboxLimits:

@@ -20,14 +20,17 @@ from apkiln.package.building.root import root_of
 from apkiln.package.building.session import Session, SessionAccess, SessionSettings, capabilities_of
 from apkiln.package.building.source_files import Excluded, excluded_files, source_digest
 from apkiln.package.building.steps import StepRun, build_environment, step_runs
-from apkiln.package.definition.model import PackageDefinition
+from apkiln.package.definition.model import Environment, PackageDefinition
 from apkiln.package.emission.emitting import emit
 from apkiln.package.emission.request import EmissionRequest, EmittedPackage, GuestAccounts, GuestPackage, Material
 from apkiln.package.output_tree import OutputTree
 from apkiln.package.sources.plan import FetchedSources, FetchSource
+from apkiln.package.sources.planning import plan_sources
 from apkiln.system.build_workspace import Workspace
 
 _LICENCE_LIMIT = MIB
+_FETCH = "built-in/fetch.yaml"
+"""Where the needs of the built-in `fetch` are written."""
 
 
 class PlannedPart(NamedTuple):
@@ -40,7 +43,10 @@ class PlannedPart(NamedTuple):
 def planned_parts(definition: PackageDefinition) -> tuple[PlannedPart, ...]:
     """The main package, then the subpackages in the order of the file.  Raises what `step_runs` raises.  Pure."""
     main = PlannedPart(definition.package.name.text, step_runs(definition.pipeline))
-    return (main, *(PlannedPart(item.name.text, step_runs(item.pipeline)) for item in definition.subpackages))
+    return (
+        main,
+        *(PlannedPart(item.name.text, step_runs(item.pipeline, f"{item.name.text} ")) for item in definition.subpackages),
+    )
 
 
 def build_package(request: BuildRequest, access: BuildAccess) -> Built:
@@ -118,17 +124,25 @@ def _guest(request: BuildRequest, parts: tuple[PlannedPart, ...], access: BuildA
     """None when nothing runs: then there is no need of a root."""
     if not any(part.steps for part in parts):
         return None
-    resolved = resolve_guest(request.definition.environment, request.guest_sources, request.arch, access.access)
+    environment = _without_downloader(request, access)
+    resolved = resolve_guest(environment, request.guest_sources, request.arch, access.access)
     for notice in resolved.notices:
         access.note(notice)
     return _Guest(resolved, make_guest(resolved, access.trees, access.owners, access.access))
 
 
+def _without_downloader(request: BuildRequest, access: BuildAccess) -> Environment:
+    """The environment without what only the built-in `fetch` needs, when all its files are in the cache (spec §9.4)."""
+    environment = request.definition.environment
+    if access.sources is None or plan_sources(request.definition).in_guest:
+        return environment
+    packages = tuple(item for item in environment.contents.packages if item.origin.source != _FETCH)
+    return environment._replace(contents=environment.contents._replace(packages=packages))
+
+
 def _sources(request: BuildRequest, access: BuildAccess) -> FetchedSources | None:
     if access.sources is None:
         return None
-    from apkiln.package.sources.planning import plan_sources
-
     plan = plan_sources(request.definition)
     if not plan.sources:
         return None

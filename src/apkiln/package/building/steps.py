@@ -25,7 +25,7 @@ class StepRun:
     identity: str
     """How logs call it."""
     number: str
-    """Its place: `1`, `1.2`."""
+    """Its place: `1`, `1.2`; after the name of the package and a space for steps of a subpackage."""
     fragment: str
     """The script as written."""
     directory: str
@@ -36,12 +36,14 @@ class StepRun:
     origin: Origin
 
 
-def step_runs(steps: Iterable[Step]) -> tuple[StepRun, ...]:
+def step_runs(steps: Iterable[Step], above: str = "") -> tuple[StepRun, ...]:
     """Every script that runs; steps whose `if` is false, and steps without a script, start no process.
+
+    `above`: begins the number of each.
 
     Raises ConfigurationError `required-steps` when another number of the steps inside one runs than it asserts.
     """
-    return tuple(_runs(steps, "", False))
+    return tuple(_runs(steps, above, False))
 
 
 def _runs(steps: Iterable[Step], above: str, network: bool) -> Iterator[StepRun]:
