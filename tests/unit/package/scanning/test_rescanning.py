@@ -1,0 +1,91 @@
+"""Published packages analysed again."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from tests.package_workshop import DEMO, definition, file, library, program, request, tree, written
+
+from apkiln.acquire.access import Access
+from apkiln.core.errors import UnavailableError
+from apkiln.package.analysis.conclusion import Analysis
+from apkiln.package.analysis.published import PublishedPackage, definition_of, lint_published, read_published
+from apkiln.package.analysis.rules import DEFAULT_RULES
+from apkiln.package.scanning.reading import RepositoryPackages
+from apkiln.package.scanning.rescanning import Change, groups, rescan, summary
+from apkiln.system.files import DiskFiles
+from apkiln.system.memory_store import MemoryStore
+from apkiln.system.transfer import LocalTransfer
+
+SUB = DEMO + "subpackages: [{name: demo-libs}]\n"
+TREES = (
+    tree(file("usr/bin/a", program(["liba.so.1"]), 0o755), file("usr/lib/x/b.so.1", library("b.so.1"))),
+    tree(file("usr/lib/liba.so.1", library("liba.so.1")), package="demo-libs"),
+)
+
+
+def published() -> tuple[PublishedPackage, ...]:
+    files = written(request(SUB), *TREES)
+    return tuple(read_published(io.BytesIO(content)) for _, content in sorted(files.items()))
+
+
+def test_nothing_changes_while_the_rules_stay() -> None:
+    one, two = published()
+    found = rescan(one, [two])
+    assert found.changes() == () and found.diff(comments=True) == ""
+    assert "depend = so:liba.so.1\n" in found.text() and "# vendored = so:b.so.1=1\n" in found.text()
+
+
+def test_a_rule_that_changes_shows() -> None:
+    one, two = published()
+    rules = DEFAULT_RULES._replace(versioned_libraries=True, host_libraries=frozenset({"b.so.1"}))
+    found = rescan(one, [two], rules=rules)
+    assert found.changes() == (
+        Change("demo-1.2-r3", "depend", "so-ver:liba.so.1>=1.2-r3", True),
+        Change("demo-1.2-r3", "vendored", "so-ver:b.so.1=1.2-r3", False),
+        Change("demo-1.2-r3", "vendored", "so:b.so.1=1", False),
+    )
+    assert "+depend = so-ver:liba.so.1>=1.2-r3\n" in found.diff(comments=False)
+    assert "vendored" not in found.diff(comments=False) and "-# vendored" in found.diff(comments=True)
+    assert summary(found.changes()) == (("depend", "so-ver", 1, 0), ("vendored", "so", 0, 1), ("vendored", "so-ver", 0, 1))
+
+
+def test_the_definition_may_be_another_one() -> None:
+    one, two = published()
+    other = definition(SUB.replace("copyright", "options: {no-depends: true}, copyright"))
+    assert [item.item for item in rescan(one, [two], other).changes()] == ["so:ld-linux-x86-64.so.2", "so:liba.so.1"]
+
+
+def test_packages_of_one_build_are_seen_together() -> None:
+    one, two = published()
+    assert [[item.contents.info.name for item in group] for group in groups((two, one))] == [["demo-libs", "demo"]]
+
+
+def test_a_package_carries_what_its_checks_need() -> None:
+    one, two = published()
+    assert definition_of(one).package.full_version == "1.2-r3"
+    found: Analysis = lint_published(two)
+    assert [item.linter for item in found.findings] == ["lddcheck"]
+
+
+@pytest.fixture
+def access(tmp_path: Path) -> Access:
+    files = DiskFiles(durable=False)
+    return Access(MemoryStore(), LocalTransfer(files), files, directory=tmp_path)
+
+
+def test_a_directory_is_read_with_or_without_architectures(tmp_path: Path, access: Access) -> None:
+    for name, content in written(request(SUB), *TREES).items():
+        for place in (tmp_path / "flat", tmp_path / "deep" / "x86_64"):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(content)
+    for repository in ("flat", "deep"):
+        packages = RepositoryPackages(repository, "x86_64", (), access)
+        assert [item.contents.info.name for item in packages.all()] == ["demo", "demo-libs"]
+        (found,) = packages.named([("demo-libs", "1.2-r3")])
+        assert found.contents.info.name == "demo-libs" and found.facts.files
+    with pytest.raises(UnavailableError) as error:
+        RepositoryPackages("deep", "x86_64", (), access).named([("demo", "9-r9")])
+    assert error.value.reason == "missing-package" and "demo-9-r9.apk" in str(error.value)
