@@ -9,8 +9,9 @@ PYTEST_ARGS ?=
 # The cache of the demo and of nothing else, so that a second run shows what is kept.
 DEMO ?= build/demo
 DEBIAN ?= build/debian
+DEMO_REPO ?= build/demo-repo
 
-.PHONY: install demo debian-images debian-random test check bench clients conformance crash differential lock schema clean
+.PHONY: install demo demo-repo debian-images debian-random test check bench clients conformance crash differential lock schema clean
 
 install: $(VENV)/.installed
 
@@ -20,6 +21,10 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml scripts/bootstrap
 
 demo: install
 	@$(BIN)/python scripts/demo.py "$(DEMO)"
+
+# A day of the repository service, with its pages; stays up with ARGS=--serve.
+demo-repo: install
+	@$(BIN)/python scripts/demo_repo.py "$(DEMO_REPO)" $(ARGS)
 
 # Imports real packages, builds the images of examples/debian, uses them, compares their sizes.
 debian-images: install

@@ -85,9 +85,9 @@ class Visitor:
         self.application = Application(self.hosted, tuple(tokens), uploads, lambda: 0.0)
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        return asyncio.run(self._asked(path, method, headers))
+        return asyncio.run(self.ask(path, method, headers))
 
-    async def _asked(self, address: str, method: str, headers: Mapping[str, str]) -> Answer:
+    async def ask(self, address: str, method: str, headers: Mapping[str, str]) -> Answer:
         path, _, query = address.partition("?")
         scope: dict[str, Any] = {
             "type": "http",

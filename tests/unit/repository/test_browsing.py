@@ -8,7 +8,7 @@ from tests.sample_packages import sample_package
 from tests.service_workshop import ALICE, created, places, publish, selection
 
 from apkiln.core.limits import DEFAULT_LIMITS
-from apkiln.repository.browsing.differences import Changed, difference, turnover_of
+from apkiln.repository.browsing.differences import Changed, difference, rows_of
 from apkiln.repository.browsing.files import files_of
 from apkiln.repository.browsing.inventory import Inventory
 from apkiln.repository.browsing.names import SearchTable, SortedNames
@@ -102,15 +102,16 @@ def test_differences_are_those_of_the_listings(taken: list[tuple[str, str, int, 
     state = service.state
     inventory.follow(state)
     before, after = first % (state.current + 1), second % (state.current + 1)
-    found = difference(inventory, state, before, after)
+    found = difference(inventory, before, after)
+    rows = rows_of(inventory, found, found.names)
     was, is_now = listed(state, before), listed(state, after)
-    assert {Key(row.arch, row.name, version) for row in found for version in row.added} == is_now - was
-    assert {Key(row.arch, row.name, version) for row in found for version in row.removed} == was - is_now
-    assert [row[:2] for row in found] == sorted({row[:2] for row in found})
-    swapped = difference(inventory, state, after, before)
-    assert swapped == tuple(Changed(row.name, row.arch, row.added, row.removed) for row in found)
-    if state.current:
-        assert turnover_of(inventory, state.current) == difference(inventory, state, state.current - 1, state.current)
+    assert {Key(row.arch, row.name, version) for row in rows for version in row.added} == is_now - was == set(found.added)
+    assert {Key(row.arch, row.name, version) for row in rows for version in row.removed} == was - is_now == set(found.removed)
+    assert [row[:2] for row in rows] == sorted({row[:2] for row in rows})
+    assert list(found.names) == sorted({key.name for key in was ^ is_now})
+    back = difference(inventory, after, before)
+    swapped = tuple(Changed(row.name, row.arch, row.added, row.removed) for row in rows)
+    assert rows_of(inventory, back, back.names) == swapped
 
 
 words = st.text("ab-:", min_size=1, max_size=3)

@@ -178,7 +178,7 @@ def test_what_pages_say(visitor: Visitor) -> None:
     assert "nothing provides `so:none.so.9`" in words("/os/-/transactions/" + number_of(visitor, "rejected"))
     assert "A second person must agree" in words("/os/-/transactions/" + number_of(visitor, "verified"))
     assert "urgent" in words("/os/-/incidents")
-    assert "2 new, 0 in other versions, 0 gone" in words("/os/-/differences?from=0&to=2")
+    assert "2 files are new, 0 are no longer listed" in words("/os/-/differences?from=0&to=2")
     assert "lib++ x86_64 − 1.0-r0 –" in words("/os/-/differences?from=2&to=0")
     assert "release-1" in words("/os/-/generations/2")
     assert "os-new.rsa.pub staged" in words("/os/-/keys")

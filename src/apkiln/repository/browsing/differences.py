@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from apkiln.repository.browsing.inventory import Inventory, newest_first
+from apkiln.core.value import value
+from apkiln.repository.browsing.inventory import Inventory, Turnover, newest_first
 from apkiln.repository.ledger.packages import Key
-from apkiln.repository.ledger.state import RepositoryState
 
 
 class Changed(NamedTuple):
@@ -21,39 +21,63 @@ class Changed(NamedTuple):
     """Versions that only the second one lists."""
 
 
-def turnover_of(inventory: Inventory, number: int) -> tuple[Changed, ...]:
-    """What one generation changed, sorted by name and architecture."""
-    turnover = inventory.turnover[number]
-    return _grouped(turnover.removed, turnover.added)
+@value
+class Difference:
+    """Everything that differs; the rows of a part of the names are made when they are asked for."""
+
+    names: tuple[str, ...]
+    """Sorted."""
+    removed: dict[Key, None]
+    added: dict[Key, None]
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
-def difference(inventory: Inventory, state: RepositoryState, before: int, after: int) -> tuple[Changed, ...]:
+def difference(inventory: Inventory, before: int, after: int) -> Difference:
     """What `after` lists and `before` does not, and the reverse; 0 is the empty generation.
 
-    Cost: everything that came or went between the two.
+    Cost: a step for everything that came or went between the two.
     """
     first, last = sorted((before, after))
-    turnovers = [inventory.turnover[number] for number in range(first + 1, last + 1)]
-    keys = dict.fromkeys(key for turnover in turnovers for key in (*turnover.added, *turnover.removed))
-    removed, added = [], []
+    added: dict[Key, None] = {}
+    removed: dict[Key, None] = {}
+    for number in range(first + 1, last + 1):
+        _follow(inventory.turnover[number], added, removed)
+    if after < before:
+        added, removed = removed, added
+    names = dict.fromkeys(key.name for keys in (added, removed) for key in keys)
+    return Difference(tuple(sorted(names)), removed, added)
+
+
+def _follow(turnover: Turnover, added: dict[Key, None], removed: dict[Key, None]) -> None:
+    """What came and went again, or went and came again, is no difference."""
+    for key in turnover.removed:
+        if key in added:
+            del added[key]
+        else:
+            removed[key] = None
+    for key in turnover.added:
+        if key in removed:
+            del removed[key]
+        else:
+            added[key] = None
+
+
+def rows_of(inventory: Inventory, found: Difference, names: Sequence[str]) -> tuple[Changed, ...]:
+    """The rows of some names of a difference, each for every architecture that differs, sorted."""
+    return tuple(row for name in names for row in _rows(name, inventory.keys[name], found))
+
+
+def _rows(name: str, keys: Iterable[Key], found: Difference) -> Iterable[Changed]:
+    places: dict[str, tuple[list[Key], list[Key]]] = {}
     for key in keys:
-        accepted = state.accepted[key]
-        was, is_now = accepted.is_listed_in(before), accepted.is_listed_in(after)
-        if was and not is_now:
-            removed.append(key)
-        elif is_now and not was:
-            added.append(key)
-    return _grouped(removed, added)
+        for number, side in enumerate((found.removed, found.added)):
+            if key in side:
+                places.setdefault(key.arch, ([], []))[number].append(key)
+    for arch, (removed, added) in sorted(places.items()):
+        yield Changed(name, arch, _versions(removed), _versions(added))
 
 
-def _grouped(removed: Iterable[Key], added: Iterable[Key]) -> tuple[Changed, ...]:
-    places: dict[tuple[str, str], tuple[list[Key], list[Key]]] = {}
-    for number, keys in enumerate((removed, added)):
-        for key in keys:
-            places.setdefault((key.name, key.arch), ([], []))[number].append(key)
-    return tuple(Changed(name, arch, *_versions(*places[name, arch])) for name, arch in sorted(places))
-
-
-def _versions(*groups: list[Key]) -> Iterator[tuple[str, ...]]:
-    for keys in groups:
-        yield tuple(key.version for key in reversed(newest_first(keys)))
+def _versions(keys: Iterable[Key]) -> tuple[str, ...]:
+    return tuple(key.version for key in reversed(newest_first(keys)))

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple, cast
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnavailableError, UsageError, VerificationError
 from apkiln.core.limits import MIB, Limits
-from apkiln.core.value import replace
+from apkiln.core.value import replace, value
 from apkiln.formats.apk.package import read_package
 from apkiln.formats.archive.entry import ContentEntry, EntryType
 from apkiln.repository.ledger.packages import Package
@@ -45,7 +45,8 @@ class FileRow(NamedTuple):
     """Hex SHA-256 of a file's content; empty for everything else."""
 
 
-class Files(NamedTuple):
+@value
+class Files:
     """All of a package."""
 
     rows: tuple[FileRow, ...]
@@ -54,6 +55,9 @@ class Files(NamedTuple):
     """Names of the maintainer scripts."""
     signed_by: tuple[str, ...]
     """File names of the keys whose signatures it carries (not checked here)."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 def files_of(package: Package, blobs: BlobStore, limits: Limits) -> Files:

@@ -18,7 +18,7 @@ from apkiln.repository.ledger.state import Accepted, RepositoryState
 
 
 class Turnover(NamedTuple):
-    """What one generation lists that the one before did not, and the reverse."""
+    """What one generation lists that the one before did not, and the reverse, each sorted by name."""
 
     added: tuple[Key, ...] = ()
     removed: tuple[Key, ...] = ()
@@ -67,7 +67,7 @@ class Inventory:
         """The turnover of all generations after one, which nothing but these names can have changed."""
         added: dict[int, list[Key]] = {}
         removed: dict[int, list[Key]] = {}
-        for name in names:
+        for name in sorted(names):
             for key in self.keys[name]:
                 for first, end in state.accepted[key].listed:
                     if first > after:
@@ -115,7 +115,8 @@ def newest_first(keys: Iterable[Key]) -> tuple[Key, ...]:
 
 
 def _architectures(state: RepositoryState) -> tuple[str, ...]:
-    return tuple(sorted(({arch for arch, _ in state.names} | set(state.arches)) - {NOARCH}))
+    current = state.generations[state.current].indexed.arches
+    return tuple(sorted({index.arch for index in current} | set(state.arches)))
 
 
 def _names(state: RepositoryState, arch: str) -> Iterator[str]:

@@ -58,7 +58,7 @@ class _Block:
         self.names = names
         self.lines = lines
         """What is searched, in lower case, one for each name."""
-        self.haystack = ""
+        self.haystack = "\n".join(lines)
         """All lines together; empty = to be made anew."""
 
     def has(self, words: Sequence[str]) -> bool:
@@ -110,15 +110,41 @@ class SearchTable:
         words = words_of(question)
         if not words:
             return ()
-        whole = " ".join(words)
         ranks: tuple[list[str], ...] = ([], [], [], [])
         for block in self._blocks:
-            if not block.has(words):
-                continue
-            for name, line in zip(block.names, block.lines, strict=True):
-                if all(word in line for word in words):
-                    ranks[_rank(name.lower(), whole, words)].append(name)
+            if block.has(words):
+                if len(words) == 1:
+                    _rank_one(block, words[0], ranks)
+                else:
+                    _rank_several(block, words, ranks)
         return tuple(name for rank in ranks for name in rank)
+
+
+def _rank_one(block: _Block, word: str, ranks: tuple[list[str], ...]) -> None:
+    """A line begins with its name and a space, which no word has: the first place of a word tells whether the name has it."""
+    size = len(word)
+    for name, line in zip(block.names, block.lines, strict=True):
+        place = line.find(word)
+        if place < 0:
+            continue
+        if place >= len(name):
+            ranks[3].append(name)
+        elif place:
+            ranks[2].append(name)
+        else:
+            ranks[0 if size == len(name) else 1].append(name)
+
+
+def _rank_several(block: _Block, words: Sequence[str], ranks: tuple[list[str], ...]) -> None:
+    for name, line in zip(block.names, block.lines, strict=True):
+        furthest = -1
+        for word in words:
+            place = line.find(word)
+            if place < 0:
+                break
+            furthest = max(furthest, place)
+        else:
+            ranks[2 if furthest < len(name) else 3].append(name)
 
 
 def words_of(question: str) -> tuple[str, ...]:
@@ -128,11 +154,3 @@ def words_of(question: str) -> tuple[str, ...]:
 
 def _line(name: str, text: str) -> str:
     return f"{name} {text}".lower().replace("\n", " ")
-
-
-def _rank(name: str, whole: str, words: Sequence[str]) -> int:
-    if name == whole:
-        return 0
-    if name.startswith(whole):
-        return 1
-    return 2 if all(word in name for word in words) else 3

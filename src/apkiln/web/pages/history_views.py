@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from apkiln.repository.browsing.differences import Changed, difference, turnover_of
+from apkiln.repository.browsing.differences import Difference, difference, rows_of
 from apkiln.repository.ledger.actions import Manifest
 from apkiln.repository.ledger.state import ENDED, Generation, RepositoryState, Step, Transaction
 from apkiln.repository.transactions import is_approved, needs_approval
@@ -87,7 +86,7 @@ def generation(visit: Visit, text: str) -> Page:
         found = state.generations.get(number or 0)
         if found is None or number is None:
             return missing(f"no generation {text}")
-        changes: tuple[Changed, ...] = visit.shelf.recent.get(("turnover", number), lambda: turnover_of(visit.inventory, number))
+        changes = _difference(visit, found.number - 1, found.number)
         part = excerpt(visit.question, len(changes), CHANGES)
         if not part.is_there:
             return missing(f"no page {visit.question.text('page')} of this list")
@@ -96,7 +95,7 @@ def generation(visit: Visit, text: str) -> Page:
             "row": _generation_row(visit, state, found),
             "current": state.current,
             "transactions": transaction_rows(state.transactions[item] for item in found.indexed.transactions),
-            "changes": part.of(changes),
+            "changes": rows_of(visit.inventory, changes, part.of(changes.names)),
             "part": part,
             "is_collected": found.document in state.removed,
         }
@@ -112,31 +111,24 @@ def differences(visit: Visit) -> Page:
         if before is None or after is None or max(before, after) > current:
             wrong = visit.question.text("from" if before is None or before > current else "to")
             return missing(f"no generation {wrong}")
-        asked = (before, after)
-        changes: tuple[Changed, ...] = visit.shelf.recent.get(
-            ("difference", *asked), lambda: difference(visit.inventory, state, *asked)
-        )
-    part = excerpt(visit.question, len(changes), CHANGES)
-    if not part.is_there:
-        return missing(f"no page {visit.question.text('page')} of this list")
-    counts = Counter(_kind(change) for change in changes)
-    values = {
-        "before": before,
-        "after": after,
-        "current": current,
-        "changes": part.of(changes),
-        "part": part,
-        "added": counts["added"],
-        "removed": counts["removed"],
-        "other": counts["changed"],
-    }
+        changes = _difference(visit, before, after)
+        part = excerpt(visit.question, len(changes), CHANGES)
+        if not part.is_there:
+            return missing(f"no page {visit.question.text('page')} of this list")
+        values = {
+            "before": before,
+            "after": after,
+            "current": current,
+            "changes": rows_of(visit.inventory, changes, part.of(changes.names)),
+            "part": part,
+            "added": len(changes.added),
+            "removed": len(changes.removed),
+        }
     return Page("differences.html", values)
 
 
-def _kind(change: Changed) -> str:
-    if not change.removed:
-        return "added"
-    return "changed" if change.added else "removed"
+def _difference(visit: Visit, before: int, after: int) -> Difference:
+    return visit.shelf.recent.get(("difference", before, after), lambda: difference(visit.inventory, before, after))
 
 
 def transactions(visit: Visit) -> Page:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,7 +15,7 @@ from apkiln.repository.reconciling import Incident
 from apkiln.repository.service import RepositoryService
 from apkiln.web.pages.questions import Question
 
-T = TypeVar("T")
+S = TypeVar("S", bound=Sized)
 
 
 class Page(NamedTuple):
@@ -30,22 +30,26 @@ class Recent:
     """Results that cost something, the ones used last; shared by threads.  What a key names never changes."""
 
     def __init__(self, limit: int) -> None:
+        """`limit`: items of all results together, as `len` counts them."""
         self._limit = limit
+        self._size = 0
         self._known: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+    def get(self, key: Hashable, make: Callable[[], S]) -> S:
         """The result of `make`, which another thread may have made."""
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
-                found: T = self._known[key]
+                found: S = self._known[key]
                 return found
         made = make()
         with self._lock:
-            self._known[key] = made
-            while len(self._known) > self._limit:
-                self._known.popitem(last=False)
+            if key not in self._known:
+                self._known[key] = made
+                self._size += len(made) + 1
+            while self._size > self._limit and len(self._known) > 1:
+                self._size -= len(self._known.popitem(last=False)[1]) + 1
         return made
 
 
@@ -55,9 +59,9 @@ class Shelf:
     def __init__(self, service: RepositoryService) -> None:
         self.service = service
         self.inventory = Inventory()
-        self.recent = Recent(64)
+        self.recent = Recent(1_000_000)
         """Lists by generation."""
-        self.files = Recent(32)
+        self.files = Recent(100_000)
         """Contents of packages."""
 
     @contextmanager
@@ -89,7 +93,7 @@ class Visit(NamedTuple):
         """The current packages of an architecture; empty for one that there is not."""
         return self.shelf.service.journal.listings.get(arch) or Listing()
 
-    def at(self, key: Hashable, make: Callable[[], T]) -> T:
+    def at(self, key: Hashable, make: Callable[[], S]) -> S:
         """`make`, once for each generation."""
         return self.shelf.recent.get((self.inventory.generation, key), make)
 
