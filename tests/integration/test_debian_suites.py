@@ -22,7 +22,7 @@ from apkiln.core.limits import DEFAULT_LIMITS
 from apkiln.core.progress import Silent
 from apkiln.debian.accounts import AccountRegistry
 from apkiln.debian.binaries import PackageList
-from apkiln.debian.closure import Closure
+from apkiln.debian.closure import Closure, resolve_closure
 from apkiln.debian.converting import ConvertedPackage, ImportAccess, ScriptRules, convert_all, prepare_all
 from apkiln.debian.importing import download
 from apkiln.debian.ledger import Ledger, VersionGapError
@@ -163,6 +163,28 @@ def test_packages_drawn_at_random_are_converted_or_refused_with_a_reason(tmp_pat
     print(f"{verified} files verified by apk")
     assert converted + sum(refused.values()) >= number
     assert converted > number * 0.95
+
+
+@pytest.mark.network
+@pytest.mark.timeout(7200)
+def test_scripts_of_the_most_used_packages_are_covered(tmp_path: Path) -> None:
+    """Every script in the closure of each is followed by rules or reviewed by a person."""
+    if not os.environ.get("DEBIAN_RANDOM"):
+        pytest.skip("the slow tier: `make debian-random`")
+    access, lists = archive_of("", Path(os.environ.get("DEBIAN_RANDOM_CACHE", str(tmp_path))))
+    snapshot = Snapshot(lists, "amd64")
+    if base_suite(select_sources(machine_sources(DiskFiles(), Path("/etc/apt")).sources, "")) != "bookworm":
+        pytest.skip("the reviewed scripts are those of Debian 12")
+    names = (Path(__file__).parent / "most_used_debian_packages.txt").read_text().split()
+    closure = resolve_closure(snapshot, tuple(names))
+    files = [(path.name, path.read_bytes()) for path in sorted(OVERRIDES.glob("*.yaml"))]
+    scripts = {(item.package, item.script): item for item in read_overrides(files).scripts}
+    download(closure.packages, access)
+    prepared = prepare_all(closure.packages, ScriptRules("amd64", scripts), AccountRegistry(), access)
+    left = [(name, report.name, line.text) for name, item in prepared.items() for report in item.facts.translation.reports
+            for line in report.untranslated]  # fmt: skip
+    assert left == []
+    assert len(names) > 60 and len(prepared) > len(names)
 
 
 def is_verified(item: ConvertedPackage, access: ImportAccess, place: Path) -> bool:

@@ -13,6 +13,7 @@ from apkiln.core.origin import Origin
 from apkiln.debian.accounts import AccountRegistry
 from apkiln.debian.certificates import certificate_files
 from apkiln.debian.file_tree import FileTree, build_tree, merged_path
+from apkiln.debian.maintainer.static_accounts import GROUPS, USERS
 from apkiln.debian.maintainer.steps import Step
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.path import parent
@@ -139,9 +140,13 @@ class _Worker:
         self._image_steps["java-certificates"] = None
 
     def _group(self, name: str, number: str = "") -> None:
+        if name in GROUPS:
+            return  # every Debian system has it; the base layout ships it
         self._groups[name] = int(number) if number else self._accounts.group(name)
 
     def _user(self, name: str, number: str, group: str, home: str, shell: str, comment: str) -> None:
+        if name in USERS:
+            return  # as for groups
         uid = int(number) if number else self._accounts.user(name)
         self._users[name] = {
             "name": name, "uid": uid, "gid": self._accounts.group(group), "home": home, "shell": shell, "comment": comment

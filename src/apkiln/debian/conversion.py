@@ -25,7 +25,7 @@ from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.deb.md5sums import parse_md5sums, write_md5sums
 from apkiln.formats.deb.package import DebControl, DebReader
 
-CONVERTER_VERSION = 3
+CONVERTER_VERSION = 4
 """Raise it when the same input gives other bytes: cached conversions are then not used."""
 STATUS_DIRECTORY = "var/lib/dpkg/status.d"
 """Where scanners look for the control fields of packages without dpkg (§10)."""

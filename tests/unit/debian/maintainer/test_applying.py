@@ -251,3 +251,12 @@ def test_certificates_of_a_package(authority: bytes) -> None:
     assert [path[-2:] for path in hashed] == [".0", ".1"]
     assert made["etc/ssl/certs/ca-certificates.crt"][1] == authority * 2
     assert made["etc/ca-certificates.conf"][1].decode().splitlines()[1:] == ["m/A.crt", "m/B_(x).crt"]
+
+
+def test_accounts_that_every_system_has_are_not_made_again(tree: FileTree) -> None:
+    """systemd declares `root` and `nobody` in sysusers.d: the base layout has them."""
+    steps = [Step("group", ("root", "0")), Step("user", ("nobody", "65534", "nogroup", "/", "/usr/sbin/nologin", ""))]
+    only = apply_steps(tree, steps, AccountRegistry(), 9, "tool")
+    assert "usr/share/apkiln/accounts/tool.json" not in only.contents
+    both = generated(tree, "usr/share/apkiln/accounts/tool.json", *steps, Step("group", ("t", "150")))
+    assert both == {"groups": [{"name": "t", "gid": 150}], "users": [], "members": []}
