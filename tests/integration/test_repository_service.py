@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -335,6 +336,60 @@ def test_taking_over_a_directory_repository(server: Server, tmp_path: Path) -> N
     (server.home / "old/x86_64" / LIB.file_name).write_bytes(LIB.data[:-1] + b"x")
     assert run("mirror", "old", "-k", "old/old.rsa.pub", "--repository", "closed", cache="new").returncode in (3, 4)
     assert run("mirror", "old", "--repository", "closed").returncode == 4, "an index without a trusted key"
+
+
+def test_a_backup_becomes_a_service(server: Server, tmp_path: Path) -> None:
+    def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "apkiln.cli.main", "repo", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=home, timeout=120, check=False)
+
+    server.publish(LIB)
+    backup = tmp_path / "backup"
+    first = run(server.home, "backup", str(backup), "--json")
+    assert first.returncode == 0, first.stderr
+    assert {item["generation"] for item in json.loads(first.stdout)["repositories"]} == {1, 2}
+    server.publish(APP)
+    assert run(server.home, "backup", str(backup)).returncode == 0
+    (backup / "service").mkdir()
+    restored = Server.__new__(Server)
+    restored.home, restored.port, restored.processes = backup / "service", free_port(), []
+    restored.url = f"http://127.0.0.1:{restored.port}"
+    shutil.copytree(server.home / "keys", restored.home / "keys")
+    (restored.home / "service.toml").write_text(configuration(restored.port, False, "sqlite:///ledger.db"))
+    done = run(restored.home, "backup", str(backup), "--restore")
+    assert done.returncode == 0, done.stderr
+    try:
+        restored.start()
+        index = "/os/musl/x86_64/APKINDEX.tar.gz"
+        assert restored.get(index).content == server.get(index).content
+        assert restored.publish(sample_package("more")).status_code == 200
+    finally:
+        restored.stop()
+    served = server.get("/os/musl/x86_64/lib++-1.0-r0.apk").content
+    digest = hashlib.sha256(served).hexdigest()
+    (backup / "blobs/sha256" / digest[:2] / digest[2:]).write_bytes(b"x" * len(served))
+    found = run(server.home, "backup", str(backup), "--json")
+    assert found.returncode == 10, "a file of the backup that rotted is found by the next run"
+    assert [item["kind"] for item in json.loads(found.stdout)["damage"]] == ["blob-corrupt", "unfetchable"]
+
+
+def test_keys_from_the_command_line(server: Server) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "apkiln.cli.main", "repo", "keys", *arguments, "--repository", "os/musl"]
+        return subprocess.run(command, capture_output=True, text=True, cwd=server.home, timeout=120, check=False)
+
+    write_key_pair(generate_key_pair("new.rsa.pub", 2048), server.home / "keys/new.rsa", server.home / "new.rsa.pub", DiskFiles())
+    assert run("--add", "new.rsa.pub").returncode == 2, "a change has a reason"
+    added = run("--add", "new.rsa.pub", "--reason", "yearly", "--json")
+    assert (added.returncode, json.loads(added.stdout)["state"]) == (0, "verified"), added.stderr
+    approved = server.api("POST", f"/approve/{json.loads(added.stdout)['tx']}", "carol", json={"reason": "yes"})
+    assert approved.json()["state"] == "live"
+    listed = json.loads(run("--json").stdout)
+    assert {item["name"]: item["state"] for item in listed} == {"new.rsa.pub": "staged", "os.rsa.pub": "active"}
+    assert [item["file"] for item in server.get("/os/musl/keys/index.json").json()["keys"]] == ["new.rsa.pub", "os.rsa.pub"]
+    assert run("--revoke", "os.rsa.pub", "--reason", "leaked").returncode == 7, "no key would be left"
+    packaged = run("--package", "os-keyring", "--reason", "yearly", "--json")
+    assert json.loads(packaged.stdout)["state"] == "live", packaged.stderr
 
 
 def test_health_and_metrics(server: Server) -> None:

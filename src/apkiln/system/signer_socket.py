@@ -91,7 +91,7 @@ def _read_line(connection: socket.socket) -> bytes:
 
 
 class SignerServer:
-    """The other side: holds keys, answers on a socket that only `user` may speak to.
+    """The other side: holds keys, answers on a socket that only `user` may speak to: the kernel says who it is.
 
     `record` is told of every signature before it is given.
     """
@@ -111,7 +111,7 @@ class SignerServer:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._path.unlink(missing_ok=True)
-            before = os.umask(0o177)
+            before = os.umask(0o177 if self._user == os.getuid() else 0o111)
             try:
                 listening.bind(str(self._path))
             finally:

@@ -55,7 +55,8 @@ class Application:
         self._now = now
         self._verifier = verifier
         self._pace = pace
-        self._front = Front({name: item.service for name, item in hosted.items()}, now)
+        private = [name for name, item in hosted.items() if item.private]
+        self._front = Front({name: item.service for name, item in hosted.items()}, now, private)
         self._api: Any = make_api()
         self.site = Site({name: item.service for name, item in hosted.items()})
 

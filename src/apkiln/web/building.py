@@ -49,17 +49,22 @@ class Stores:
 
 def open_stores(configuration: Configuration, home: Path) -> Stores:
     """Database (migrated), blobs, signers.  Raises what each of them raises."""
+    ledgers, blobs = open_keeping(configuration, home)
+    signers, keys = _signers(configuration, home)
+    return Stores(ledgers, blobs, signers, keys)
+
+
+def open_keeping(configuration: Configuration, home: Path) -> tuple[LedgerStore, BlobStore]:
+    """Database (migrated) and blobs, without anybody who signs."""
     from apkiln.system.blob_store_directory import DirectoryBlobs
     from apkiln.system.database import open_ledgers
 
-    files = DiskFiles()
     blobs: BlobStore
     if configuration.bucket is not None:
         blobs = _bucket_blobs(configuration, home)
     else:
-        blobs = DirectoryBlobs(home / configuration.blobs, files)
-    signers, keys = _signers(configuration, home)
-    return Stores(open_ledgers(database_url(configuration, home)), blobs, signers, keys)
+        blobs = DirectoryBlobs(home / configuration.blobs, DiskFiles())
+    return open_ledgers(database_url(configuration, home)), blobs
 
 
 def _signers(configuration: Configuration, home: Path) -> tuple[SignerSource, tuple[Signer, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import anyio.to_thread
@@ -58,9 +58,13 @@ class RecentBlobs:
 class Front:
     """ASGI: the public paths of several repositories."""
 
-    def __init__(self, services: Mapping[str, RepositoryService], now: Callable[[], float]) -> None:
+    def __init__(
+        self, services: Mapping[str, RepositoryService], now: Callable[[], float], private: Collection[str] = ()
+    ) -> None:
+        """`private`: names of repositories whose answers no shared cache may keep."""
         self._services = services
         self._now = now
+        self._private = frozenset(private)
         self._recent = RecentBlobs()
         self._limiter: anyio.CapacityLimiter | None = None
         self.counts: dict[int, int] = {}
@@ -73,6 +77,8 @@ class Front:
             return
         raw = scope.get("raw_path") or scope["path"].encode()
         answer = await self._answer(raw.partition(b"?")[0].decode("latin-1"))
+        if split_path(scope["path"], self._services)[0] in self._private:
+            answer = answer._replace(cache=answer.cache.replace("public", "private"))
         if answer.status != 200:
             extra = [(b"location", answer.location.encode())] if answer.location else []
             await self._send_small(send, answer, extra, head=method == "HEAD")
