@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 
 from apkiln.core.arch import Arch
-from apkiln.package.definition.model import Cpe, PackageDefinition
+from apkiln.package.definition.model import PackageDefinition
+from apkiln.package.emission.bill import formatted_cpe
 
 _CLANG_VERSIONS = range(15, 43)
 _CLANG_ARCHITECTURES = ("x86_64", "aarch64")
@@ -40,15 +41,8 @@ def package_note(definition: PackageDefinition, arch: Arch, namespace: str) -> s
         "version": package.full_version,
         "architecture": arch.apk,
     }
-    name = _cpe_name(package.cpe, package.version.text)
+    name = formatted_cpe(package.cpe, package.version.text)
     return json.dumps(members | ({"appCpe": name} if name else {}), separators=(",", ":"))
-
-
-def _cpe_name(cpe: Cpe, version: str) -> str:
-    if not cpe.vendor and not cpe.product:
-        return ""
-    fields = (cpe.part or "a", cpe.vendor, cpe.product, version, "", cpe.edition, cpe.language, cpe.sw_edition)
-    return "cpe:2.3:" + ":".join(field or "*" for field in (*fields, cpe.target_sw, cpe.target_hw, cpe.other))
 
 
 def _specs_quoted(text: str) -> str:
