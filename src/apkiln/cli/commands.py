@@ -38,6 +38,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "bump", "package_bump", "set a new version in a definition, with digests and commit"),
     ("package", "license-check", "package_license_check", "compare licence files with what a definition says"),
     ("package", "source debian", "package_source_debian", "bring archives of Debian source packages into the source cache"),
+    ("package", "source get", "package_source_get", "put the patched sources of a definition into a directory"),
+    ("package", "source pop", "package_source_pop", "make patches of commits in a source directory"),
     ("apk", "info", "apk_info", "show what is in a package or an index"),
     ("apk", "verify", "apk_verify", "check packages and indexes and name the rule they break"),
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),
@@ -86,6 +88,7 @@ MELANGE_VERBS = {
     "update-cache": "source fetch",
     "bump": "bump",
     "license-check": "license-check",
+    "source": "source",
 }
 """Verbs of melange's own command line that `apkiln melange …` accepts, with the `package` verb that serves them."""
 

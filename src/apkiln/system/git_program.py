@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
-from apkiln.core.errors import ApkilnError, EnvironmentFault, UnavailableError, VerificationError
+from apkiln.core.errors import UnavailableError, VerificationError
 from apkiln.core.limits import MIB
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
@@ -24,16 +24,12 @@ from apkiln.system.git import (
     missing_reference,
     moved,
 )
-from apkiln.system.process import Command, Completed, Runner
+from apkiln.system.git_command import GitCommand, git_failed
+from apkiln.system.process import Completed, Runner
 
 TRIES = 3
 FIRST_WAIT = 2.0
-TIMEOUT = 1800.0
-_PASSED_ON = (
-    "HOME", "PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy", "all_proxy", "GIT_SSH_COMMAND",
-)  # fmt: skip
 _HEAD = "refs/apkiln/head"
-_NEVER_AGAIN = ("not found", "does not exist", "Authentication failed", "could not read Username", "Permission denied")
 
 
 class ProgramGit:
@@ -49,21 +45,12 @@ class ProgramGit:
         *,
         offline: bool = False,
     ) -> None:
-        self._runner = runner
+        self._command = GitCommand(runner, environment)
+        self._run, self._git = self._command.run, self._command.checked
         self._files = files
         self._directory = directory
         self._clock = clock
         self._offline = offline
-        passed = {name: environment[name] for name in _PASSED_ON if name in environment}
-        fixed = {
-            "LC_ALL": "C",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
-            "GIT_NO_LAZY_FETCH": "1",
-        }
-        self._environment = tuple(sorted({"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **passed, **fixed}.items()))
 
     def references(self, location: str, patterns: Sequence[str] = ()) -> tuple[RemoteReference, ...]:
         wider = [one for pattern in patterns for one in (pattern, f"{pattern}^{{}}")]
@@ -335,7 +322,7 @@ class ProgramGit:
         words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "--stdin", source)
         done = self._run(bare, words, "".join(f"{spec}\n" for spec in specs).encode())
         if done.exit_code:
-            raise _failed(source, done)
+            raise git_failed(source, done)
 
     def _remote(self, location: str, words: Sequence[str], mirror: PurePath | None) -> Completed:
         """Run what talks to a server: again after a failure that may pass."""
@@ -348,31 +335,12 @@ class ProgramGit:
             done = self._run(mirror, words)
             if done.exit_code == 0:
                 return done
-            fault = _failed(location, done)
+            fault = git_failed(location, done)
             if not fault.retriable or tries == TRIES - 1:
                 break
             self._clock.sleep(wait)
             wait *= 2
         raise fault
-
-    def _git(self, repository: PurePath | None, *words: str) -> Completed:
-        done = self._run(repository, words)
-        if done.exit_code:
-            raise _failed(str(repository or ""), done)
-        return done
-
-    def _run(self, repository: PurePath | None, words: Sequence[str], stdin: bytes = b"") -> Completed:
-        place = ("--git-dir", str(repository)) if repository is not None else ()
-        settings = ("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*")
-        command = Command(
-            ("git", *place, *settings, *words), self._environment, stdin=stdin, output_limit=64 * MIB, timeout=TIMEOUT
-        )
-        try:
-            return self._runner.run(command)
-        except EnvironmentFault as fault:
-            if fault.reason == "missing-program":
-                fault.hint = "`git-checkout` steps need the git program"
-            raise
 
 
 def _name(want: GitWant) -> str:
@@ -380,18 +348,3 @@ def _name(want: GitWant) -> str:
     if want.exact:
         return f"refs/apkiln/commits/{want.commit}"
     return f"refs/tags/{want.tag}" if want.tag else f"refs/heads/{want.branch}" if want.branch else _HEAD
-
-
-def _failed(location: str, done: Completed) -> ApkilnError:
-    """What git said, without credentials."""
-    lines = [redact_in(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()][-10:]
-    shown = redact_url(location)
-    what = lines[-1].removeprefix("fatal: ") if lines else f"exit code {done.exit_code}"
-    local = "://" not in location or location.startswith("file:")
-    final = local or any(word in line for line in lines for word in (*_NEVER_AGAIN, "find remote ref"))
-    return UnavailableError(f"git: {what}", reason="git-failed", origin=Origin(source=shown), retriable=not final, details=lines)
-
-
-def redact_in(line: str) -> str:
-    """A line of git's with the user part of URLs taken out."""
-    return " ".join(redact_url(word) if "://" in word else word for word in line.split(" "))

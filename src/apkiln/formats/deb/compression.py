@@ -48,7 +48,7 @@ _Opener = Callable[[], tuple[_Decoder, type[Exception]]]
 
 
 def decompressed(window: Window, suffix: str, limit: int, limits: Limits, origin: Origin) -> Iterator[bytes]:
-    """Chunks of the content of a member whose name ends in `suffix` (``, `.gz`, `.xz`, `.zst`).
+    """Chunks of the content of a member whose name ends in `suffix` (``, `.gz`, `.xz`, `.zst`, `.bz2`).
 
     Raises FormatError: `deb-compression` (unknown or damaged), `deb-truncated`, `deb-too-large` (content over `limit`),
     `deb-ratio`, `deb-trailing-bytes`.
@@ -62,6 +62,8 @@ def decompressed(window: Window, suffix: str, limit: int, limits: Limits, origin
             chunks = _decode(window, _xz, limits, origin)
         case ".zst":
             chunks = _decode(window, _zstd, limits, origin)
+        case ".bz2":
+            chunks = _decode(window, _bz2, limits, origin)
         case _:
             raise FormatError(f"unknown compression `{suffix}`", reason="deb-compression", origin=origin)
     return _limited(chunks, limit, origin)
@@ -116,3 +118,9 @@ def _zstd() -> tuple[_Decoder, type[Exception]]:
     from backports import zstd
 
     return zstd.ZstdDecompressor(), zstd.ZstdError
+
+
+def _bz2() -> tuple[_Decoder, type[Exception]]:
+    from bz2 import BZ2Decompressor
+
+    return BZ2Decompressor(), OSError

@@ -78,6 +78,31 @@ def find(node: Node, *path: str | int) -> Node | None:
     return node
 
 
+def block_items(document: Document, listed: Sequence) -> list[tuple[int, int]]:
+    """Line numbers, from 0, of the first line and of the line behind of each item of a list; comments and blank lines behind the
+    last one belong to what follows.
+
+    Raises ConfigurationError `cannot-edit` where the list is not written with one `-` line for each item.
+    """
+    lines = document.text.splitlines(keepends=True)
+    starts = [item.line - 1 for item in listed.items]
+    for start, item in zip(starts, listed.items, strict=True):
+        if start >= len(lines) or lines[start][: item.column - 1].strip() != "-":
+            message = "this list cannot be rewritten: it has not one `-` line for each item"
+            raise ConfigurationError(message, reason="cannot-edit", origin=document.origin(listed))
+    if not starts:
+        return []
+    column = listed.items[0].column - 1
+    end = starts[-1] + 1
+    for number in range(end, len(lines)):
+        stripped = lines[number].strip()
+        if stripped and len(lines[number]) - len(lines[number].lstrip(" ")) < column:
+            break
+        if stripped and not stripped.startswith("#"):
+            end = number + 1
+    return list(zip(starts, [*starts[1:], end], strict=True))
+
+
 def _written(old: str, edit: Edit) -> str:
     if edit.quoted or old.startswith('"'):
         return '"' + edit.value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.formats.yamlnode.compose import compose
-from apkiln.formats.yamlnode.editing import find
+from apkiln.formats.yamlnode.editing import block_items, find
 from apkiln.formats.yamlnode.node import Document, Mapping, Scalar, Sequence
 from apkiln.formats.yamlnode.writer import write
 from apkiln.package.licences.comparing import Comparison, declared_names, short_name
@@ -25,7 +25,7 @@ def fixed(content: bytes, source: str, comparison: Comparison, *, form: str = FL
     if not isinstance(listed, Sequence) or not listed.items or not all(isinstance(item, Mapping) for item in listed.items):
         raise _cannot(document, listed if isinstance(listed, Sequence) else None)
     lines = document.text.splitlines(keepends=True)
-    spans = _spans(document, listed, lines)
+    spans = block_items(document, listed)
     gone = {item.licence for item in comparison.differences if item.kind == "not-found"}
     new = [(item.licence, item.path) for item in comparison.differences if item.kind == "not-declared"]
     kept = [span for span, item in zip(spans, listed.items, strict=True) if not _is_gone(item, gone)]
@@ -41,23 +41,6 @@ def fixed(content: bytes, source: str, comparison: Comparison, *, form: str = FL
         text = "".join(line for start, end in kept for line in lines[start:end])
         text += "".join(_entry(indent, name, path) for name, path in new)
     return "".join((*lines[: spans[0][0]], text, *lines[spans[-1][1] :])).encode()
-
-
-def _spans(document: Document, listed: Sequence, lines: list[str]) -> list[tuple[int, int]]:
-    """First line and the line behind of each entry; comments and blank lines behind the last one belong to what follows."""
-    starts = [item.line - 1 for item in listed.items]
-    for start, item in zip(starts, listed.items, strict=True):
-        if lines[start][: item.column - 1].strip() != "-":
-            raise _cannot(document, listed)
-    column = listed.items[0].column - 1
-    end = starts[-1] + 1
-    for number in range(end, len(lines)):
-        stripped = lines[number].strip()
-        if stripped and len(lines[number]) - len(lines[number].lstrip(" ")) < column:
-            break
-        if stripped and not stripped.startswith("#"):
-            end = number + 1
-    return list(zip(starts, [*starts[1:], end], strict=True))
 
 
 def _is_gone(item: object, gone: Iterable[str]) -> bool:
