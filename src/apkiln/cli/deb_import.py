@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from apkiln.cli.debian_access import access_for, all_overrides, architecture, chosen_sources, source_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from apkiln.cli.context import Context
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from apkiln.debian.converting import ConvertedPackage, ImportAccess
     from apkiln.debian.importing import ImportRequest, ImportResult
     from apkiln.debian.lock import Lock
+    from apkiln.debian.staging import StagedPackage
     from apkiln.formats.apk.records import IndexRecord
+    from apkiln.formats.apk.signing import SectionSigner
     from apkiln.repository.publishing import Workshop
     from apkiln.system.files import DiskFiles
 
@@ -85,6 +88,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from apkiln.core.errors import UsageError
     from apkiln.debian.suites import base_suite
     from apkiln.repository.publishing import Workshop
+    from apkiln.repository.signing import signers
     from apkiln.system.files import DiskFiles
 
     settings = context.settings
@@ -103,9 +107,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         lock = here / arguments.lock if arguments.lock else None
         results = [_import(request, access_for(context, request.arch, sources), files, state, lock) for request in requests]
         accesses = access_for(context, requests[0].arch, sources)
-        added, unchanged = _publish(results, directory, [here / key for key in arguments.key], workshop, accesses)
+        keys = [here / key for key in arguments.key]
+        added, unchanged, staged = _publish(results, directory, keys, workshop, accesses)
         for request, result in zip(requests, results, strict=True):
-            _write_lock(files, state, request.names, request.arch, result)
+            label = _label(request.names, request.arch)
+            _write_lock(files, state / f"{label}.json", result)
+            if staged:
+                _write_statements(files, state / f"{label}.intoto.jsonl", result, staged, signers(directory, keys, files))
     for note in dict.fromkeys(note for result in results for note in result.notes):
         context.reporter.note(note)
     _report(results, added, unchanged, context)
@@ -186,8 +194,9 @@ def _checked(lock: Lock, request: ImportRequest, source: str) -> Lock:
 
 def _publish(
     results: list[ImportResult], directory: Path, keys: list[Path], workshop: Workshop, access: ImportAccess
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sign the packages beside the repository, add them in one step, and clear up; names of (added, unchanged) ones."""
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[StagedPackage, ...]]:
+    """Sign the packages beside the repository, add them in one step, and clear up; names of (added, unchanged) ones, and the
+    files that were signed."""
     from apkiln.debian.staging import stage_package
     from apkiln.repository.publishing import add_packages
     from apkiln.repository.signing import signers
@@ -199,17 +208,17 @@ def _publish(
     wanted = _unpublished(list(converted.values()), directory, workshop)
     unchanged = {item.info.name_version for item in converted.values()} - {item.info.name_version for item in wanted}
     if not wanted:
-        return (), tuple(sorted(unchanged))
+        return (), tuple(sorted(unchanged)), ()
     found = signers(directory, keys, workshop.files)
     passing = DiskFiles(durable=False)
     staging = directory / _STATE / ".staging"
     passing.make_directory(staging)
     try:
-        paths = map_in_threads(
+        staged = map_in_threads(
             lambda item: stage_package(item, found, staging, access.store, passing, access.codec), wanted, workshop.jobs
         )
-        publication = add_packages(directory, list(paths), keys, workshop)
-        return publication.added, tuple(sorted(unchanged | set(publication.unchanged)))
+        publication = add_packages(directory, [item.path for item in staged], keys, workshop)
+        return publication.added, tuple(sorted(unchanged | set(publication.unchanged))), tuple(staged)
     finally:
         for name in passing.list(staging):
             passing.remove(staging / name)
@@ -269,14 +278,35 @@ def _write(files: DiskFiles, path: Path, before: bytes, after: bytes) -> None:
             stream.write(after)
 
 
-def _write_lock(files: DiskFiles, state: Path, names: tuple[str, ...], arch: Arch, result: ImportResult) -> None:
-    """One record for each set of names and architecture, the latest import of it."""
+def _label(names: tuple[str, ...], arch: Arch) -> str:
+    """What the records of an import are called."""
     from hashlib import sha256
 
     label = "+".join(names)
     if len(label) > 100:
         label = f"{names[0][:60]}+{sha256(label.encode()).hexdigest()[:16]}"
-    path = state / f"{label}.{arch.apk}.json"
+    return f"{label}.{arch.apk}"
+
+
+def _write_statements(
+    files: DiskFiles, path: Path, result: ImportResult, staged: tuple[StagedPackage, ...], keys: Sequence[SectionSigner]
+) -> None:
+    """Signed statements about the packages that were published now, after those about earlier ones."""
+    from apkiln.debian.statements import import_statements, package_subject
+    from apkiln.formats.attestation.dsse import IN_TOTO, sign, write
+
+    own = {(item.info.arch, item.info.name_version) for item in result.converted}
+    subjects = [
+        package_subject(f"{item.name_version}.apk", item.sha256) for item in staged if (item.arch, item.name_version) in own
+    ]
+    if subjects:
+        before = files.read(path, _LEDGER_LIMIT) if files.status(path) else b""
+        lines = (write(sign(IN_TOTO, payload, keys)) for payload in import_statements(result.lock, subjects))
+        _write(files, path, before, before + b"".join(lines))
+
+
+def _write_lock(files: DiskFiles, path: Path, result: ImportResult) -> None:
+    """One record for each set of names and architecture, the latest import of it."""
     _write(files, path, files.read(path, _LEDGER_LIMIT) if files.status(path) else b"", result.lock)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
+from typing import NamedTuple
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnavailableError, VerificationError
@@ -35,8 +36,8 @@ def write_converted(
     codec: Codec,
     write: Callable[[bytes], object],
     signers: Sequence[SectionSigner] = (),
-) -> None:
-    """Write one package through `write`, with a signature of each signer.
+) -> bytes:
+    """Write one package through `write`, with a signature of each signer; the SHA-256 of the file.
 
     Identity and data digest are those that the import recorded.  Raises UnavailableError (`missing-blob`) and
     VerificationError (`data-hash-mismatch`); what is damaged leaves the store.
@@ -49,11 +50,21 @@ def write_converted(
     with stream:
         try:
             chunks = iter(lambda: stream.read(_CHUNK), b"")
-            write_around(PackageDraft(converted.info, ()), converted.data, chunks, codec, write, signers=signers)
+            written = write_around(PackageDraft(converted.info, ()), converted.data, chunks, codec, write, signers=signers)
         except VerificationError as fault:
             store.discard(digest)
             fault.hint = "run the command again: the damaged files were removed from the cache"
             raise
+    return written.sha256
+
+
+class StagedPackage(NamedTuple):
+    """A package file that waits to be published."""
+
+    path: PurePath
+    name_version: str
+    arch: str
+    sha256: bytes
 
 
 def stage_package(
@@ -63,10 +74,10 @@ def stage_package(
     store: Store,
     files: FileWriter,
     codec: Codec,
-) -> PurePath:
-    """`write_converted` into a file of `directory`, which appears only when it is whole; its path.  The name says the
-    architecture, since packages of several are staged together."""
+) -> StagedPackage:
+    """`write_converted` into a file of `directory`, which appears only when it is whole.  Its name says the architecture, since
+    packages of several are staged together."""
     target = directory / f"{converted.info.name_version}.{converted.info.arch}.apk"
     with files.create(target, replace=True) as output:
-        write_converted(converted, store, codec, output.write, signers)
-    return target
+        sha256 = write_converted(converted, store, codec, output.write, signers)
+    return StagedPackage(target, converted.info.name_version, converted.info.arch, sha256)
