@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 
 def encode(value: Any, *, sort_keys: bool = False) -> bytes:
@@ -11,22 +11,19 @@ def encode(value: Any, *, sort_keys: bool = False) -> bytes:
 
     Raises ValueError on floats and NaN, which have no one form.
     """
-    _refuse_floats(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys).encode()
+    return _without_floats(json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)).encode()
 
 
 def encode_pretty(value: Any) -> bytes:
     """The form for people and files on disk: two-space indent, insertion order, final newline."""
-    _refuse_floats(value)
-    return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
+    return _without_floats(json.dumps(value, ensure_ascii=False, indent=2)).encode() + b"\n"
 
 
-def _refuse_floats(value: Any) -> None:
-    if isinstance(value, float):
-        raise ValueError(f"{value!r} has no canonical JSON form")
-    if isinstance(value, dict):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            _refuse_floats(item)
+def _without_floats(text: str) -> str:
+    """The text, if no number in it is a float.  Reading it back is several times faster than a walk over the value."""
+    json.loads(text, parse_float=_refuse, parse_constant=_refuse)
+    return text
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text} has no canonical JSON form")

@@ -1,7 +1,8 @@
 """Layers made of stored parts: measured once, then streamed to the output while they are verified (spec performance.md §3.1).
 
 A layer is never held in memory.  Its digests are remembered under the parts it consists of; a remembered digest is still
-compared with the bytes that go out, so a damaged cache cannot make a wrong image.
+compared with the bytes that go out, so a damaged cache cannot make a wrong image.  Of a layer that this process measured
+itself, only the checksums of its parts are looked at once more.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class StoredLayer(NamedTuple):
 
     recipe: LayerRecipe
     digests: LayerDigests
+    measured_now: bool = False
+    """The digests were computed by this process, not remembered."""
 
 
 def store_part(
@@ -75,7 +78,7 @@ def store_part(
 def measure_layer(store: Store, recipe: LayerRecipe) -> StoredLayer:
     """The layer's digests: remembered, or computed from all bytes of its parts, tar and compressed form on two threads.
 
-    Computing verifies every compressed part against its SHA-256 and every tar part against its CRC-32.  Raises
+    Computing verifies every part against its CRC-32, or its SHA-256 where no CRC-32 is known.  Raises
     VerificationError (`cache-entry-damaged`) that names the part, after removing it from the cache.
     """
     key = recipe.key()
@@ -86,7 +89,7 @@ def measure_layer(store: Store, recipe: LayerRecipe) -> StoredLayer:
     digests = _measure(store, recipe)
     row = json.dumps([str(digests.digest), str(digests.diff_id), digests.size])
     store.put(_LAYERS, key, row.encode())
-    return StoredLayer(recipe, digests)
+    return StoredLayer(recipe, digests, measured_now=True)
 
 
 def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes | memoryview], object]) -> None:
@@ -94,6 +97,9 @@ def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes | memor
 
     The caller must discard what was written when this raises VerificationError (`cache-entry-damaged`).
     """
+    if layer.measured_now and all(part.data.slice_crc >= 0 for part in layer.recipe.parts):
+        _copy_layer(store, layer, write)
+        return
     with _Hashing() as hashing:
         for piece in _pieces(layer.recipe):
             if isinstance(piece, bytes):
@@ -103,6 +109,26 @@ def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes | memor
                 _write_part_of(store, piece, hashing, write)
         found = hashing.result()
     if found != (layer.digests.digest, layer.digests.size):
+        raise find_damage(store, layer.recipe)
+
+
+def _copy_layer(store: Store, layer: StoredLayer, write: Callable[[bytes | memoryview], object]) -> None:
+    from isal.isal_zlib import crc32
+
+    size, room = 0, _room()
+    for piece in _pieces(layer.recipe):
+        if isinstance(piece, bytes):
+            write(piece)
+            size += len(piece)
+            continue
+        crc = 0
+        for chunk in _views(store, piece.data.slice, piece, room):
+            crc = crc32(chunk, crc)
+            write(chunk)
+            size += len(chunk)
+        if crc != piece.data.slice_crc:
+            raise find_damage(store, layer.recipe)
+    if size != layer.digests.size:
         raise find_damage(store, layer.recipe)
 
 
@@ -183,17 +209,22 @@ def _tar_digest(store: Store, recipe: LayerRecipe) -> Digest:
 
 
 def _member_digest(store: Store, recipe: LayerRecipe) -> tuple[Digest, int]:
+    from isal.isal_zlib import crc32
+
     framed = recipe.form.is_framed
     begin = member.HEADER if framed else b""
     whole = hashlib.sha256(begin)
     size, crc, length, room = len(begin), 0, 0, _room()
     for part in recipe.parts:
-        own = hashlib.sha256()
+        own = hashlib.sha256() if part.data.slice_crc < 0 else None
+        found = 0
         for chunk in _views(store, part.data.slice, part, room):
             whole.update(chunk)
-            own.update(chunk)
+            found = crc32(chunk, found)
+            if own is not None:
+                own.update(chunk)
             size += len(chunk)
-        if Digest.sha256(own.digest()) != part.data.slice:
+        if found != part.data.slice_crc if own is None else Digest.sha256(own.digest()) != part.data.slice:
             raise damaged(store, part.data.slice, Origin(package=part.name, member="compressed"))
         crc = combine(crc, part.data.crc, part.data.raw_size)
         length += part.data.raw_size
@@ -227,8 +258,10 @@ def _open(store: Store, digest: Digest, part: LayerPart, size: int | None = None
 
 
 def _write_part(store: Store, chunks: Iterable[bytes], codec: Codec, executor: Executor | None) -> SegmentData:
+    from isal.isal_zlib import crc32
+
     deflater = Deflater(codec, executor)
-    raw_size = slice_size = 0
+    raw_size = slice_size = slice_crc = 0
     with store.writer() as raw, store.writer() as compressed:
         for chunk in chunks:
             raw.write(chunk)
@@ -236,10 +269,12 @@ def _write_part(store: Store, chunks: Iterable[bytes], codec: Codec, executor: E
             for piece in deflater.feed(chunk):
                 compressed.write(piece.data)
                 slice_size += len(piece.data)
+                slice_crc = crc32(piece.data, slice_crc)
         for piece in deflater.finish():
             compressed.write(piece.data)
             slice_size += len(piece.data)
-        return SegmentData(raw.commit(), raw_size, deflater.crc, compressed.commit(), slice_size, codec.name)
+            slice_crc = crc32(piece.data, slice_crc)
+        return SegmentData(raw.commit(), raw_size, deflater.crc, compressed.commit(), slice_size, codec.name, slice_crc)
 
 
 class _Hashing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import sha1, sha256
 from typing import NamedTuple
 
@@ -233,13 +234,20 @@ def _add_package(gathering: Gathering, component: Component, package: InstalledP
 
 
 def _package(package: InstalledPackage, facts: ImageFacts, gathering: Gathering) -> Component:
-    record, system = package.record, facts.system
+    component, references = _described(package._replace(layer=0, embedded=None), facts.system)
+    gathering.explain(references)
+    return component
+
+
+@lru_cache(maxsize=1 << 13)
+def _described(package: InstalledPackage, system: System) -> tuple[Component, tuple[LicenceText, ...]]:
+    """What is said of a package wherever it is; every image has more than one document."""
+    record = package.record
     licence = expression(record.license)
-    gathering.explain(licence.references)
     checksums = [("SHA1", record.identity.hex())] if len(record.identity) == 20 else []
     checksums += [("SHA256", package.sha256.hex())] if package.sha256 else []
     download = redact_url(package.download)
-    return Component(
+    component = Component(
         id=identifier("Package-apk", record.name, record.version),
         kind=Kind.PACKAGE,
         name=record.name,
@@ -257,6 +265,7 @@ def _package(package: InstalledPackage, facts: ImageFacts, gathering: Gathering)
         references=_references(package, system),
         properties=_properties(package, system),
     )
+    return component, tuple(licence.references)
 
 
 def _debian_purl(package: InstalledPackage, system: System) -> str:

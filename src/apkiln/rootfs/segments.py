@@ -241,7 +241,7 @@ class _Output:
         self._deflater = Deflater(codec, executor)
         self._raw: BlobWriter = stack.enter_context(store.writer())
         self._slice: BlobWriter = stack.enter_context(store.writer())
-        self._slice_size = 0
+        self._slice_size = self._slice_crc = 0
 
     def write(self, data: bytes) -> None:
         self.size += len(data)
@@ -254,7 +254,7 @@ class _Output:
         for piece in self._deflater.finish():
             self._write_slice(piece.data)
         raw, compressed = self._raw.commit(), self._slice.commit()
-        return SegmentData(raw, self.size, self._deflater.crc, compressed, self._slice_size, self._codec_name)
+        return SegmentData(raw, self.size, self._deflater.crc, compressed, self._slice_size, self._codec_name, self._slice_crc)
 
     def _flush(self) -> None:
         """Hand on what was gathered: headers are small, and long pieces let other threads run."""
@@ -265,8 +265,11 @@ class _Output:
             self._write_slice(piece.data)
 
     def _write_slice(self, data: bytes) -> None:
+        from isal.isal_zlib import crc32
+
         self._slice.write(data)
         self._slice_size += len(data)
+        self._slice_crc = crc32(data, self._slice_crc)
 
 
 def _segment(store: Store, key: str, row: HeadRow) -> Segment:

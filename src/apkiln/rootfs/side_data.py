@@ -39,6 +39,8 @@ class SegmentData(NamedTuple):
     slice_size: int
     codec: str
     """Name of the codec that made the slices."""
+    slice_crc: int = -1
+    """CRC-32 of the joined slices; -1 in rows that do not say."""
 
 
 class Position(NamedTuple):
@@ -80,7 +82,7 @@ def encode_head(row: HeadRow) -> bytes:
         "head": [head.identity.hex(), head.sha256.hex(), head.size, head.sections],
         "scripts": [[name, len(text)] for name, text in head.scripts],
         "signatures": [[algorithm, name, value.hex()] for algorithm, name, value in head.signatures],
-        "data": [data.raw.hex, data.raw_size, data.crc, data.slice.hex, data.slice_size, data.codec],
+        "data": _data_row(data),
         "devices": row.devices,
         "xattrs": _encode_xattrs(directory.xattrs for directory in row.directories),
     }
@@ -118,7 +120,7 @@ def decode_head(data: bytes) -> HeadRow:
 
 def encode_data(data: SegmentData) -> bytes:
     """A row that holds the bytes of a variant only."""
-    return json.dumps([data.raw.hex, data.raw_size, data.crc, data.slice.hex, data.slice_size, data.codec]).encode()
+    return json.dumps(_data_row(data)).encode()
 
 
 def decode_data(row: bytes) -> SegmentData:
@@ -226,11 +228,13 @@ def _head(document: dict[str, Any], scripts: bytes) -> PackageHead:
     )
 
 
+def _data_row(data: SegmentData) -> list[Any]:
+    return [data.raw.hex, data.raw_size, data.crc, data.slice.hex, data.slice_size, data.codec, data.slice_crc]
+
+
 def _data(stored: list[Any]) -> SegmentData:
-    raw, raw_size, crc, compressed, slice_size, codec = stored
-    return SegmentData(
-        Digest.sha256(bytes.fromhex(raw)), raw_size, crc, Digest.sha256(bytes.fromhex(compressed)), slice_size, codec
-    )
+    raw, raw_size, crc, compressed, *rest = stored
+    return SegmentData(Digest.sha256(bytes.fromhex(raw)), raw_size, crc, Digest.sha256(bytes.fromhex(compressed)), *rest)
 
 
 def _directories(paths: Sequence[str], records: bytes, stored_xattrs: dict[str, list[list[str]]]) -> tuple[Directory, ...]:

@@ -13,6 +13,8 @@ import hashlib
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import repeat
+from struct import Struct
 
 from apkiln.core.errors import EnvironmentFault
 from apkiln.core.limits import MIB
@@ -89,7 +91,7 @@ def self_test_vector() -> tuple[bytes, ...]:
     """Some 200 kB of zeros, text, tables, noise and near repeats of odd lengths.  Never change it: digests are recorded."""
     noise = b"".join(hashlib.sha256(b"apkiln %d" % number).digest() for number in range(512))
     text = b"".join(b"%d: the quick brown fox jumps over %d lazy dogs\n" % (number, number * number) for number in range(900))
-    table = b"".join((number * 2654435761 & 0xFFFFFFFF).to_bytes(4, "little") + b"\x00\x0f" for number in range(8000))
+    table = b"".join(map(Struct("<IH").pack, [number * 2654435761 & 0xFFFFFFFF for number in range(8000)], repeat(0x0F00)))
     far = noise[:301] + bytes(32768 - 301) + noise[:301] + text[:32769] + noise[:97]
     return b"", b"a", bytes(65537), text, table, noise, far
 

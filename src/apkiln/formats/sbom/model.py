@@ -14,7 +14,7 @@ from apkiln.formats.sbom.licences import NO_ASSERTION, LicenceText
 
 DOCUMENT = "DOCUMENT"
 """The identifier of every document itself."""
-_LEGAL = re.compile(r"[A-Za-z0-9.-]")
+_ILLEGAL = re.compile(r"[^A-Za-z0-9.-]")
 
 
 class Kind(Enum):
@@ -117,7 +117,7 @@ class Document(NamedTuple):
 
 def identifier(*parts: str) -> str:
     """Parts joined by `-`, escaped as melange does: `:` and `/` become `-`, anything else illegal `C` and its code point."""
-    return "".join(_escaped(char) for char in "-".join(parts))
+    return _ILLEGAL.sub(_escaped, "-".join(parts))
 
 
 def renamed(name: str, content: object) -> str:
@@ -125,7 +125,5 @@ def renamed(name: str, content: object) -> str:
     return f"{name}-{sha256(repr(content).encode()).hexdigest()[:12]}"
 
 
-def _escaped(char: str) -> str:
-    if _LEGAL.match(char):
-        return char
-    return "-" if char in ":/" else f"C{ord(char)}"
+def _escaped(found: re.Match[str]) -> str:
+    return "-" if found[0] in ":/" else f"C{ord(found[0])}"

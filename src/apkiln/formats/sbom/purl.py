@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_~:")
+_NOTHING_LEFT = dict.fromkeys(_UNRESERVED)
+"""Translates text without anything to quote to nothing."""
 _LOWER_CASE = frozenset({"apk", "deb", "github", "oci"})
 """Types whose namespace and name are lower case by definition."""
 
@@ -67,5 +69,7 @@ def source_purl(url: str, commit: str) -> str:
 
 
 def _quoted(text: str, also: str = "") -> str:
+    if not text.translate(_NOTHING_LEFT):
+        return text
     safe = _UNRESERVED | set(also.encode())
     return "".join(chr(byte) if byte in safe else f"%{byte:02X}" for byte in text.encode())

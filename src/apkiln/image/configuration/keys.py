@@ -45,9 +45,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key("ports", "texts", "exposed ports, for example 80/tcp", True),
         Key("os-release", "pairs", "values that replace single ones in /etc/os-release", True),
         Key("sbom", "section:sbom", "what bills of materials say of their maker", True),
-        Key(
-            "scripts", "text", "what to do about package scripts", True, ("report", "ignore", "fail", "sandbox")
-        ),
+        Key("scripts", "text", "what to do about package scripts", True, ("report", "ignore", "fail", "sandbox")),
         Key("merge", "text", "`deep`: merge sections of the included definition field by field", True, ("deep",)),
     ),
     "contents": (
