@@ -18,6 +18,7 @@ from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.signature import verify
 from apkiln.repository.direct import URL, DirectPath
 from apkiln.repository.equipment import Equipment, NamedSigners, Policy
+from apkiln.repository.examining import Examiner
 from apkiln.repository.ledger.actions import Build, DeclaredPackage, KeyChange, Manifest, Selection
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.ledger.state import Transaction
@@ -46,11 +47,16 @@ def places(ledgers: LedgerStore | None = None, blobs: BlobStore | None = None) -
     return Places(ledgers or MemoryLedgers(), blobs or MemoryBlobs(), ManualClock())
 
 
-def started(where: Places, policy: Policy = RELAXED, signers: Iterable[RsaSigner] = (OLD, NEW)) -> RepositoryService:
+def started(
+    where: Places,
+    policy: Policy = RELAXED,
+    signers: Iterable[RsaSigner] = (OLD, NEW),
+    examiners: Sequence[Examiner] = (),
+) -> RepositoryService:
     """A process on these places, which knows nothing but them."""
     box: list[RepositoryService] = []
     public = DirectPath(lambda: box[0].state, where.blobs)
-    equipment = Equipment(where.ledgers, where.blobs, NamedSigners(signers), public, URL, where.clock, jobs=1)
+    equipment = Equipment(where.ledgers, where.blobs, NamedSigners(signers), public, URL, where.clock, tuple(examiners), jobs=1)
     box.append(RepositoryService("os", equipment, policy))
     box[0].refresh()
     return box[0]

@@ -10,6 +10,7 @@ from apkiln.core.errors import UnavailableError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.signing import SectionSigner
+from apkiln.repository.examining import Examiner
 from apkiln.repository.gate import World
 from apkiln.system.blob_store import BlobStore
 from apkiln.system.clock import Clock
@@ -76,5 +77,7 @@ class Equipment:
     public_url: str
     """What comes before the name of the repository, without trailing slash."""
     clock: Clock
+    examiners: tuple[Examiner, ...] = ()
+    """Policies that every transaction with files must please."""
     limits: Limits = DEFAULT_LIMITS
     jobs: int = 2

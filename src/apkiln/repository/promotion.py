@@ -70,7 +70,7 @@ class Promotion:
     def _may_go_on(self, transaction: Transaction) -> bool:
         first = self._journal.state.current == 0
         needed = self._policy.two_persons and not first and transactions.needs_approval(transaction.manifest)
-        return not needed or transactions.is_approved(transaction)
+        return not (needed or transaction.held) or transactions.is_approved(transaction)
 
     def _judge(self, batch: Sequence[Transaction], base: int) -> tuple[list[Transaction], tuple[Finding, ...]]:
         """Those that pass together, and what their overrides let through; the others are rejected.

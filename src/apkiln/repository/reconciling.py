@@ -29,7 +29,7 @@ from apkiln.repository.ledger.rows import decode, verified
 from apkiln.repository.ledger.state import Generation, Status, Step, Transaction, TrustedKey
 from apkiln.repository.listing import Listing
 from apkiln.repository.service import RepositoryService
-from apkiln.repository.transactions import needs_approval
+from apkiln.repository.transactions import is_approved, needs_approval
 
 STUCK = 120_000
 """Milliseconds after which a committed transaction that has not ended is an incident."""
@@ -145,6 +145,9 @@ def intent_of(service: RepositoryService) -> Intent:
 
 def _stuck(intent: Intent) -> Iterator[Difference]:
     for transaction in intent.unfinished:
+        if transaction.step is Step.VERIFIED and transaction.held and not is_approved(transaction):
+            yield Difference("quarantined", str(transaction.number), transaction.held[0].message)
+            continue
         committed = transaction.step not in (Step.OPEN, Step.VERIFIED) or not needs_approval(transaction.manifest)
         if transaction.step is not Step.OPEN and committed and intent.now - transaction.changed > STUCK:
             yield Difference("transaction-stuck", str(transaction.number), f"it has been {transaction.step.value}")

@@ -21,6 +21,7 @@ from apkiln.core.origin import Origin
 from apkiln.formats.deflate.codec import canonical_codec
 from apkiln.repository import transactions
 from apkiln.repository.equipment import SERVICE, Equipment, Policy
+from apkiln.repository.examining import Examined, Verdict, joined
 from apkiln.repository.gate import record_findings
 from apkiln.repository.journal import Journal
 from apkiln.repository.ledger import actions
@@ -257,19 +258,34 @@ class RepositoryService:
             if isinstance(result, Package)
         }
 
+        verdict = Verdict() if findings else self._examined(transaction, list(packages.values()))
+
         def decide(state: RepositoryState) -> Sequence[AnyAction]:
             if state.transactions[transaction.number].step is not Step.UPLOADED:
                 return ()
             found = (
                 *findings,
+                *verdict.refuse,
                 *record_findings(packages.values()),
                 *transactions.verification_findings(state, transaction, packages),
             )
             if found:
                 return (actions.Rejected(transaction.number, found),)
-            return (actions.Verified(transaction.number, tuple(packages.values())),)
+            return (actions.Verified(transaction.number, tuple(packages.values()), verdict.hold),)
 
         self.append(Author(SERVICE, "verified every byte"), decide)
+
+    def _examined(self, transaction: Transaction, packages: Sequence[Package]) -> Verdict:
+        """What the policies say."""
+        if not packages or not self.equipment.examiners:
+            return Verdict()
+        with self.journal.lock:
+            asked = [Examined(package, self._predecessor(package)) for package in packages]
+        return joined([item.examine(self.name, transaction.actor, asked) for item in self.equipment.examiners])
+
+    def _predecessor(self, package: Package) -> Package | None:
+        live = self.state.names.get((package.arch, package.name), ())
+        return self.state.accepted[live[-1]].package if live else None
 
 
 def _bounded(chunks: Iterable[bytes], limit: int, digest: str) -> Iterable[bytes]:

@@ -10,6 +10,7 @@ from apkiln.core.secret import Secret
 from apkiln.formats.apk.signing import SectionSigner
 from apkiln.repository.direct import URL, DirectPath
 from apkiln.repository.equipment import Equipment, NamedSigners, Policy, SignerSource
+from apkiln.repository.examining import Examiner, ProgramExaminer, RuleExaminer
 from apkiln.repository.ledger.actions import KeyChange
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.service import RepositoryService
@@ -17,9 +18,10 @@ from apkiln.system.blob_store import BlobStore
 from apkiln.system.clock import SystemClock
 from apkiln.system.files import DiskFiles
 from apkiln.system.ledger_store import LedgerStore
+from apkiln.system.process import SystemRunner
 from apkiln.system.signer import Signer, load_signer
 from apkiln.system.transfer import Transfer
-from apkiln.web.configuration import Configuration, RepositoryConfiguration, database_url
+from apkiln.web.configuration import Configuration, RepositoryConfiguration, RuleConfiguration, database_url
 
 _SMALL = 64 * 1024
 
@@ -45,13 +47,22 @@ class Stores:
     signers: SignerSource
     own_keys: tuple[Signer, ...]
     """Every key that can sign now."""
+    examiners: tuple[Examiner, ...] = ()
 
 
 def open_stores(configuration: Configuration, home: Path) -> Stores:
     """Database (migrated), blobs, signers.  Raises what each of them raises."""
     ledgers, blobs = open_keeping(configuration, home)
     signers, keys = _signers(configuration, home)
-    return Stores(ledgers, blobs, signers, keys)
+    return Stores(ledgers, blobs, signers, keys, examiners_of(configuration))
+
+
+def examiners_of(configuration: Configuration) -> tuple[Examiner, ...]:
+    """The policies, built-in rules first."""
+    rules = configuration.rules
+    found: list[Examiner] = [RuleExaminer(rules.denied_licenses, rules.largest_growth)] if rules != RuleConfiguration() else []
+    found += [ProgramExaminer(item.name, item.command, SystemRunner(), item.timeout) for item in configuration.policy]
+    return tuple(found)
 
 
 def open_keeping(configuration: Configuration, home: Path) -> tuple[LedgerStore, BlobStore]:
@@ -109,7 +120,7 @@ def open_service(
     )
     made: list[RepositoryService] = []
     path = public or DirectPath(lambda: made[0].state, stores.blobs)
-    equipment = Equipment(stores.ledgers, stores.blobs, stores.signers, path, public_url, SystemClock())
+    equipment = Equipment(stores.ledgers, stores.blobs, stores.signers, path, public_url, SystemClock(), stores.examiners)
     made.append(RepositoryService(repository.name, equipment, policy))
     made[0].refresh()
     return made[0]

@@ -28,6 +28,21 @@ class RepositoryConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields
     lifetime_days: int = 7
 
 
+class PolicyConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[policy]]`: a program (see `repository.examining.ProgramExaminer`)."""
+
+    name: str
+    command: tuple[str, ...]
+    timeout: int = 60
+
+
+class RuleConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[rules]`: built-in policies."""
+
+    denied_licenses: tuple[str, ...] = ()
+    largest_growth: float = 0.0
+
+
 class BucketConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[bucket]`: blobs in an S3 bucket; the credentials are in two files."""
 
@@ -56,6 +71,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Socket of the signer process; empty = the private key files of the repositories."""
     token: tuple[Token, ...] = ()
     issuer: tuple[Issuer, ...] = ()
+    policy: tuple[PolicyConfiguration, ...] = ()
+    rules: RuleConfiguration = RuleConfiguration()
     reconcile_seconds: int = 60
 
 

@@ -92,6 +92,8 @@ class TransactionDocument(msgspec.Struct, frozen=True):
     missing: tuple[str, ...]
     """Hex SHA-256 of declared files that are still to be uploaded."""
     approved: bool
+    held: tuple[Finding, ...]
+    """Quarantine: why a second person must agree."""
     findings: tuple[Finding, ...]
     receipt: Receipt | None
 
@@ -177,6 +179,7 @@ def transaction_document(state: RepositoryState, transaction: Transaction, missi
         transaction.changed,
         missing,
         is_approved(transaction),
+        transaction.held,
         transaction.findings,
         receipt_of(state, transaction),
     )

@@ -134,6 +134,8 @@ class Verified(Action, frozen=True, tag="verified"):
 
     transaction: int
     packages: tuple[Package, ...] = ()
+    held: tuple[Finding, ...] = ()
+    """Quarantine: why a second person must agree before it is published."""
 
 
 class Rejected(Action, frozen=True, tag="rejected"):

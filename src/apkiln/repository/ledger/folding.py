@@ -35,7 +35,7 @@ def apply(state: RepositoryState, row: Row) -> ListingChange:
         case actions.Uploaded():
             _step(state, row, body.transaction, Step.UPLOADED, {Step.OPEN})
         case actions.Verified():
-            _step(state, row, body.transaction, Step.VERIFIED, {Step.UPLOADED}, packages=body.packages)
+            _step(state, row, body.transaction, Step.VERIFIED, {Step.UPLOADED}, packages=body.packages, held=body.held)
             state.removed.difference_update(package.digest for package in body.packages)
         case actions.Rejected():
             allowed = {Step.UPLOADED, Step.VERIFIED, Step.INDEXED}

@@ -76,6 +76,8 @@ class Transaction(NamedTuple):
     findings: tuple[Finding, ...] = ()
     generation: int = 0
     approvers: tuple[str, ...] = ()
+    held: tuple[Finding, ...] = ()
+    """Quarantine: why a second person must agree."""
 
 
 class Generation(NamedTuple):
