@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from apkiln.core.errors import FaultCollector, FormatError
-from apkiln.core.limits import MIB
+from apkiln.core.limits import KIB, MIB
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.policy import PackagePolicy
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.path import fault as path_fault
+from apkiln.formats.archive.plain_header import PlainHeaders
 from apkiln.formats.archive.structure import Structure
 from apkiln.formats.archive.tar_writer import PACKAGE, header, padding
 
@@ -21,6 +22,9 @@ CHECKSUM = "APK-TOOLS.checksum.SHA1"
 """PAX keyword of a file's digest: 40 hex digits."""
 ContentReader = Callable[[str], Iterable[bytes]]
 """Path of a FILE entry → its content in chunks; called a second time for files over `KEPT`."""
+_PLAIN = PlainHeaders(CHECKSUM)
+_SMALL = 64 * KIB
+"""Files up to this size are handed on in one piece with their headers."""
 KEPT = 16 * MIB
 """Files up to this size are read once (spec performance.md §3.7)."""
 
@@ -135,12 +139,16 @@ def _file(item: Item, content: ContentReader, digests: dict[str, str]) -> Iterat
             kept.append(chunk)
     if size != entry.size:
         raise _content_fault(entry, f"the content has {size} bytes, its entry says {entry.size}", "content-size")
-    digests[entry.path] = hasher.hexdigest()
-    yield header(_stated(entry, digests[entry.path]), PACKAGE)
+    digest = digests[entry.path] = hasher.hexdigest()
+    head = _PLAIN.header(entry, digest) or header(_stated(entry, digest), PACKAGE)
+    if entry.size <= _SMALL:
+        yield b"".join((head, *kept, padding(entry.size)))
+        return
+    yield head
     if entry.size <= KEPT:
         yield from kept
     else:
-        yield from _again(item, content, digests[entry.path])
+        yield from _again(item, content, digest)
     yield padding(entry.size)
 
 

@@ -33,29 +33,42 @@ class Deflater:
         self._executor = executor
         self._ahead = ahead
         self._piece_size = piece_size
-        self._pending = bytearray()
+        self._pending: list[bytes | memoryview] = []
+        self._held = 0
         self._running: deque[tuple[Future[bytes], int, int]] = deque()
 
     def feed(self, chunk: bytes | memoryview) -> Iterator[Slice]:
-        """Take a chunk; the slices that are ready.  The iterator must be exhausted before the next call."""
+        """Take a chunk; the slices that are ready.  The iterator must be exhausted before the next call.
+
+        Chunks are held as they are until a piece is full; what is not bytes is copied, because it may change.
+        """
+        room = self._piece_size - self._held
+        if len(chunk) < room:
+            self._hold(chunk if isinstance(chunk, bytes) else bytes(chunk))
+            return
         view = memoryview(chunk)
-        while view:
-            room = self._piece_size - len(self._pending)
-            self._pending += view[:room]
-            view = view[room:]
-            if len(self._pending) == self._piece_size:
-                yield from self._compress()
+        while len(view) >= room:
+            self._hold(view[:room])
+            view, room = view[room:], self._piece_size
+            yield from self._compress()
+        if view:
+            self._hold(bytes(view))
 
     def finish(self) -> Iterator[Slice]:
         """The slices that are left.  Content of no bytes has no slices."""
-        if self._pending:
+        if self._held:
             yield from self._compress()
         while self._running:
             yield self._collect()
 
+    def _hold(self, chunk: bytes | memoryview) -> None:
+        self._pending.append(chunk)
+        self._held += len(chunk)
+
     def _compress(self) -> Iterator[Slice]:
-        piece = bytes(self._pending)
+        piece = b"".join(self._pending)
         self._pending.clear()
+        self._held = 0
         crc = zlib.crc32(piece)
         self.crc = combine(self.crc, crc, len(piece))
         self.length += len(piece)

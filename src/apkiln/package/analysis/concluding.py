@@ -33,7 +33,7 @@ def conclude(facts: TreeFacts, context: AnalysisContext) -> Analysis:
     scene = scene_of(facts, context)
     generated = generate(scene)
     depends, provides = with_declared(generated, scene.part.dependencies)
-    lint_scene = LintScene(
+    lint_scene = LintScene.of(
         tree=scene.tree,
         part=scene.part,
         definition=context.definition,

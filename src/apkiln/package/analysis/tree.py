@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.path import parent, resolve_target
@@ -21,6 +21,7 @@ class Tree:
         self.entries = facts.entries
         self._facts = facts.files
         self._by_path = {entry.path: entry for entry in facts.entries}
+        self._examined = tuple(self._with_facts())
         self._has_links = any(entry.type is EntryType.SYMLINK for entry in facts.entries)
 
     def at(self, path: str) -> Entry | None:
@@ -34,10 +35,13 @@ class Tree:
         """Regular files, every name of a linked one, in the order of the walk."""
         return (entry for entry in self.entries if entry.type in REGULAR)
 
-    def examined(self) -> Iterator[tuple[Entry, FileFacts]]:
+    def examined(self) -> Iterable[tuple[Entry, FileFacts]]:
         """Regular files about whose content there is something to say, with that."""
+        return self._examined
+
+    def _with_facts(self) -> Iterator[tuple[Entry, FileFacts]]:
         facts = self._facts
-        for entry in self.entries:
+        for entry in self.entries if facts else ():
             found = facts.get(entry.target if entry.type is EntryType.HARDLINK else entry.path)
             if found is not None and entry.type in REGULAR:
                 yield entry, found

@@ -31,6 +31,8 @@ class Normaliser:
     keep_user_xattrs: bool
     faults: FaultCollector
     notes: dict[str, None] = field(default_factory=dict)
+    _owners: dict[tuple[int, int], tuple[int, int, str, str]] = field(default_factory=dict)
+    """Ids of the tree → ids and names of the package."""
 
     def entries(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         """Every entry, parents that are missing added, in the order given.
@@ -45,18 +47,29 @@ class Normaliser:
         return self._entry(Entry(path, EntryType.FILE, 0o644, size=size))
 
     def _entry(self, entry: Entry) -> Entry:
-        uid = self._id(entry, entry.uid, self.accounts.build_user, dict(self.accounts.users), "user")
-        gid = self._id(entry, entry.gid, self.accounts.build_group, dict(self.accounts.groups), "group")
-        return entry._replace(
-            mode=entry.mode & 0o7777,
-            uid=uid,
-            gid=gid,
-            uname=dict(self.accounts.users).get(uid, ""),
-            gname=dict(self.accounts.groups).get(gid, ""),
-            mtime=self.source_date,
-            xattrs=tuple(pair for pair in sorted(entry.xattrs) if self._is_kept(*pair)),
-            pax=(),
+        owner = self._owners.get((entry.uid, entry.gid)) or self._owner(entry)
+        return Entry(
+            entry.path,
+            entry.type,
+            entry.mode & 0o7777,
+            *owner,
+            entry.size,
+            self.source_date,
+            entry.target,
+            entry.device,
+            tuple(pair for pair in sorted(entry.xattrs) if self._is_kept(*pair)) if entry.xattrs else (),
         )
+
+    def _owner(self, entry: Entry) -> tuple[int, int, str, str]:
+        """Kept for all files of the same ids, unless they are refused: then each file is named."""
+        users, groups = dict(self.accounts.users), dict(self.accounts.groups)
+        before = len(self.faults.faults)
+        uid = self._id(entry, entry.uid, self.accounts.build_user, users, "user")
+        gid = self._id(entry, entry.gid, self.accounts.build_group, groups, "group")
+        owner = (uid, gid, users.get(uid, ""), groups.get(gid, ""))
+        if len(self.faults.faults) == before:
+            self._owners[entry.uid, entry.gid] = owner
+        return owner
 
     def _id(self, entry: Entry, number: int, build: int, known: dict[int, str], what: str) -> int:
         """Numbers that the build gave on purpose stay, also where the guest has no name for them; those of the build user and

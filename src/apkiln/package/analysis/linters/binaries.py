@@ -98,13 +98,13 @@ def missing_needed(scene: LintScene) -> Iterator[Report]:
 
 
 def untested_libraries(scene: LintScene) -> Iterator[Report]:
-    found = scene.paths(lambda path: _SHARED_OBJECT.fullmatch(path.rpartition("/")[2]) is not None)
+    found = [path for path in scene.files if ".so" in path and _SHARED_OBJECT.fullmatch(path.rpartition("/")[2])]
     if not uses(scene.part.test, _LDD_TESTS):
         yield from listed(found, "has shared objects and no test with `test/ldd-check`")
 
 
 def untested_modules(scene: LintScene) -> Iterator[Report]:
-    found = scene.paths(lambda path: path.startswith(("usr/lib/pkgconfig/", "usr/share/pkgconfig/")))
+    found = scene.below("usr/lib/pkgconfig/", "usr/share/pkgconfig/")
     if not uses(scene.part.test, _PKG_CONFIG_TESTS):
         yield from listed(found, "has pkg-config modules and no test with `test/pkgconf`")
 

@@ -60,5 +60,4 @@ def _fault_of(text: str) -> str:
 
 def licences(scene: LintScene) -> Iterator[Report]:
     if not scene.definition.package.copyright:
-        found = scene.paths(lambda path: path.startswith("usr/share/licenses/"))
-        yield from listed(found, "has licence texts and declares no licence")
+        yield from listed(scene.below("usr/share/licenses/"), "has licence texts and declares no licence")

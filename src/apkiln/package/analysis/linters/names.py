@@ -14,6 +14,8 @@ _FOREIGN = frozenset((*_X86, *_POWER, *_MIPS, "s390x", "s390", "riscv", "riscv64
 _SUPPORTED = re.compile(r"(?<![A-Za-z0-9])(?:x86[_-]64|aarch64|amd64|arm64)(?![A-Za-z0-9])")
 _IN_NAMES = re.compile(rf"(?<=[-_.])({'|'.join(sorted(map(re.escape, _FOREIGN), key=len, reverse=True))})(?=[-_.]|$)")
 _PLATFORMS = re.compile(r"(?<![a-z0-9])(?:(darwin|mac[-_]?os|os[-_]?x)|(windows|win32|win64))(?![a-z])")
+_ANY_ARCH = re.compile("|".join(sorted(map(re.escape, _FOREIGN))))
+_ANY_PLATFORM = re.compile("darwin|mac[-_]?os|os[-_]?x|windows|win32|win64", re.IGNORECASE)
 _DRIVERS = ("usr/lib/libcuda.so", "usr/lib/libnvidia-ml.so")
 
 
@@ -39,11 +41,11 @@ def static_archives(scene: LintScene) -> Iterator[Report]:
 
 def _ending(scene: LintScene, suffix: str, message: str, *allowed: str) -> Iterator[Report]:
     if not (allowed and scene.is_one_of(*allowed)):
-        yield from listed(scene.paths(lambda path: path.endswith(suffix)), message)
+        yield from listed(scene.ending(suffix), message)
 
 
 def graphics_drivers(scene: LintScene) -> Iterator[Report]:
-    return listed(scene.paths(lambda path: path.startswith(_DRIVERS)), "has libraries that a container gets from its host")
+    return listed(scene.below(*_DRIVERS), "has libraries that a container gets from its host")
 
 
 def foreign_architectures(scene: LintScene) -> Iterator[Report]:
@@ -56,7 +58,7 @@ def foreign_architectures(scene: LintScene) -> Iterator[Report]:
             found = match[1]
         return "" if found in own else found
 
-    return _classified(scene, arch, "arch", "files", "has files for architectures that are not built for")
+    return _classified(scene, arch, "arch", _ANY_ARCH, "files", "has files for architectures that are not built for")
 
 
 def foreign_platforms(scene: LintScene) -> Iterator[Report]:
@@ -64,9 +66,13 @@ def foreign_platforms(scene: LintScene) -> Iterator[Report]:
         found = _PLATFORMS.search(path.lower())
         return "" if found is None else "macos" if found[1] else "windows"
 
-    return _classified(scene, platform, "platform", "references", "has files for other operating systems")
+    return _classified(scene, platform, "platform", _ANY_PLATFORM, "references", "has files for other operating systems")
 
 
-def _classified(scene: LintScene, kind: Callable[[str], str], key: str, rows_name: str, message: str) -> Iterator[Report]:
-    found = ((entry.path, kind(entry.path)) for entry in scene.others())
+def _classified(
+    scene: LintScene, kind: Callable[[str], str], key: str, words: re.Pattern[str], rows_name: str, message: str
+) -> Iterator[Report]:
+    # Most packages have none of the words anywhere, which one search tells.
+    candidates = scene.files if words.search("\n".join(scene.files)) else ()
+    found = ((path, kind(path)) for path in candidates)
     return tabulated(((("path", path), (key, value)) for path, value in found if value), rows_name, message)

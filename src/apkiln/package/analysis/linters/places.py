@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from apkiln.formats.archive.entry import EntryType
 from apkiln.package.analysis.linters.scene import SBOM, LintScene, Report, listed
 
+_INDEX = ("usr/share/info/dir", "usr/share/info/dir/")
 _MERGED = ("bin", "sbin", "usr/sbin", "lib", "lib64")
+_BELOW_MERGED = tuple(f"{name}/" for name in _MERGED)
+_TEMPORARY = ("tmp/", "var/tmp/", "var/run/", "run/")
 _PACKED = r"(?:\.(?:gz|bz2|xz|zst|lzma|Z|lz4))?"
 _MANUAL = re.compile(rf"usr/(?:local/)?(?:share/)?man/(?:.*/)?(?:man[0-9a-z]+/.+|[^/]+\.[0-9n][a-z0-9]*{_PACKED})")
 _INFORMATION = re.compile(rf"usr/(?:local/)?share/info/(?:.*/)?(?:dir|[^/]+\.info(?:-[0-9]+)?){_PACKED}")
@@ -16,11 +19,11 @@ _READ_ME = re.compile(r"(?:README|READ\.ME|TODO|CREDITS)|.+\.(?:md|doc|docx|rst|
 
 
 def dev(scene: LintScene) -> Iterator[Report]:
-    return listed(scene.paths(lambda path: path.startswith("dev/")), "has files below `/dev`, which the system makes")
+    return listed(scene.below("dev/"), "has files below `/dev`, which the system makes")
 
 
 def info_directory(scene: LintScene) -> Iterator[Report]:
-    found = (entry.path for entry in scene.tree.entries if (entry.path + "/").startswith("usr/share/info/dir/"))
+    found = (path for path in (entry.path for entry in scene.tree.entries) if path in _INDEX or path.startswith(_INDEX[1]))
     return listed(found, "has the common directory of info pages, which every such package would have")
 
 
@@ -29,11 +32,13 @@ def temporary(scene: LintScene) -> Iterator[Report]:
     announced = any(entry.path.startswith("usr/lib/tmpfiles.d/") for entry in scene.tree.entries)
 
     def is_wrong(path: str, is_directory: bool) -> bool:
+        if not path.startswith(_TEMPORARY):
+            return False
         if path.startswith("var/run/"):
             return True
         if path.startswith("run/"):
             return not (is_directory and announced)
-        return path.startswith(("tmp/", "var/tmp/")) and not is_directory
+        return not is_directory
 
     found = (entry.path for entry in scene.tree.entries if is_wrong(entry.path, entry.type is EntryType.DIRECTORY))
     return listed(found, "writes to directories of temporary files")
@@ -44,14 +49,13 @@ def merged_usr(scene: LintScene) -> Iterator[Report]:
     found = (
         entry.path
         for entry in scene.tree.entries
-        if entry.path.startswith(tuple(f"{name}/" for name in _MERGED))
-        or (entry.path in _MERGED and entry.type is not EntryType.SYMLINK)
+        if entry.path.startswith(_BELOW_MERGED) or (entry.path in _MERGED and entry.type is not EntryType.SYMLINK)
     )
     return listed(found, "has paths that belong below `/usr/bin` and `/usr/lib`")
 
 
 def empty_variable(scene: LintScene) -> Iterator[Report]:
-    return listed(scene.paths(lambda path: path.startswith("var/empty/")), "has files in `/var/empty`")
+    return listed(scene.below("var/empty/"), "has files in `/var/empty`")
 
 
 def opt(scene: LintScene) -> Iterator[Report]:
@@ -68,24 +72,23 @@ def usr_local(scene: LintScene) -> Iterator[Report]:
 
 def _local(scene: LintScene, directory: str) -> Iterator[Report]:
     if not scene.is_one_of("-compat"):
-        found = scene.paths(lambda path: path.startswith(directory))
-        yield from listed(found, f"has files below `/{directory.rstrip('/')}`, which is the administrator's")
+        yield from listed(scene.below(directory), f"has files below `/{directory.rstrip('/')}`, which is the administrator's")
 
 
 def manual_pages(scene: LintScene) -> Iterator[Report]:
     if not scene.is_one_of("-doc"):
-        found = scene.paths(lambda path: bool(_MANUAL.fullmatch(path) or _INFORMATION.fullmatch(path)))
+        found = [*scene.matching(_MANUAL, "usr/"), *scene.matching(_INFORMATION, "usr/")]
         yield from listed(found, "has manual or info pages and is no documentation package")
 
 
 def documentation(scene: LintScene) -> Iterator[Report]:
     if not scene.is_one_of("-doc"):
-        found = scene.paths(lambda path: _READ_ME.fullmatch(path.rpartition("/")[2]) is not None)
+        found = [path for path in scene.files if _READ_ME.fullmatch(path.rpartition("/")[2])]
         yield from listed(found, "has documentation and is no documentation package")
 
 
 def bills(scene: LintScene) -> Iterator[Report]:
-    found = scene.paths(lambda path: path.startswith(SBOM) and not path.endswith(".spdx.json"))
+    found = [path for path in scene.below(SBOM) if not path.endswith(".spdx.json")]
     return listed(found, f"has files in `/{SBOM}` that are no SPDX documents")
 
 
@@ -93,13 +96,13 @@ def empty(scene: LintScene) -> Iterator[Report]:
     """A package without files is right when it exists for its relations."""
     dependencies = scene.part.dependencies
     is_meta = dependencies.runtime or dependencies.provides or scene.part.options.no_provides
-    if not is_meta and not any(not path.startswith(SBOM) for path in scene.paths(lambda _: True)):
+    if not is_meta and all(path.startswith(SBOM) for path in scene.files):
         yield Report("has no files")
 
 
 def file_conflict(scene: LintScene) -> Iterator[Report]:
     """Packages of one build that could not be installed together, although nothing says so."""
-    own = {entry.path for entry in scene.others()}
+    own = set(scene.files)
     for sibling in scene.siblings:
         if sibling.package <= scene.name or _is_apart(scene, sibling.package):
             continue

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed
 
+_PREFIX = "usr/lib/python3"
 _SITE = re.compile(r"(usr/lib/python3[^/]*)/site-packages/([^/]+)")
 _INTERPRETER = re.compile(r"usr/lib/python3[^/]*")
 _NO_MODULES = ("test", "tests", "doc", "docs")
@@ -23,7 +24,7 @@ def tests(scene: LintScene) -> Iterator[Report]:
 
 def _named(scene: LintScene, names: tuple[str, ...], message: str) -> Iterator[Report]:
     yield from _several_pythons(scene)
-    found = (entry.path for entry in scene.tree.entries if (match := _SITE.fullmatch(entry.path)) and match[2] in names)
+    found = (entry.path for entry in scene.tree.entries if (match := _site(entry.path)) and match[2] in names)
     yield from listed(found, message)
 
 
@@ -32,7 +33,7 @@ def several(scene: LintScene) -> Iterator[Report]:
     yield from _several_pythons(scene)
     found: dict[str, str] = {}
     for entry in scene.tree.entries:
-        match = _SITE.fullmatch(entry.path)
+        match = _site(entry.path)
         if match is None or match[2].startswith("_") or match[2] in _NO_MODULES or match[2].endswith(_METADATA):
             continue
         found.setdefault(match[2].partition(".")[0], entry.path)
@@ -40,7 +41,11 @@ def several(scene: LintScene) -> Iterator[Report]:
         yield Report(f"has several Python modules: {', '.join(sorted(found))}", tuple(sorted(found.values())))
 
 
+def _site(path: str) -> re.Match[str] | None:
+    return _SITE.fullmatch(path) if path.startswith(_PREFIX) else None
+
+
 def _several_pythons(scene: LintScene) -> Iterator[Report]:
-    found = {entry.path for entry in scene.tree.entries if _INTERPRETER.fullmatch(entry.path)}
+    found = {entry.path for entry in scene.tree.entries if entry.path.startswith(_PREFIX) and _INTERPRETER.fullmatch(entry.path)}
     if len(found) > 1:
         yield from listed(found, "has modules for several Python versions")

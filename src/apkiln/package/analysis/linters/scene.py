@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -32,16 +33,42 @@ class LintScene:
     provides: tuple[str, ...]
     vendored: tuple[str, ...]
 
+    files: tuple[str, ...] = ()
+    """Paths of all but directories, in the order of the walk: see `of`."""
+
+    @classmethod
+    def of(
+        cls,
+        tree: Tree,
+        part: PackagePart,
+        definition: PackageDefinition,
+        arch: Arch,
+        siblings: tuple[Tree, ...],
+        depends: tuple[str, ...],
+        provides: tuple[str, ...],
+        vendored: tuple[str, ...],
+    ) -> LintScene:
+        files = tuple([entry.path for entry in tree.entries if entry.type is not EntryType.DIRECTORY])
+        return cls(tree, part, definition, arch, siblings, depends, provides, vendored, files)
+
     @property
     def name(self) -> str:
         return self.part.name
 
-    def paths(self, test: Callable[[str], bool]) -> tuple[str, ...]:
-        """Paths of all but directories that pass a test."""
-        return tuple(entry.path for entry in self.others() if test(entry.path))
+    def below(self, *directories: str) -> list[str]:
+        """Paths of all but directories that begin with one of the texts."""
+        return [path for path in self.files if path.startswith(directories)]
+
+    def ending(self, suffix: str) -> list[str]:
+        """Paths of all but directories that end so."""
+        return [path for path in self.files if path.endswith(suffix)]
+
+    def matching(self, pattern: re.Pattern[str], prefix: str = "") -> list[str]:
+        """Paths of all but directories that match as a whole; `prefix`: what all of them begin with."""
+        return [path for path in self.files if path.startswith(prefix) and pattern.fullmatch(path)]
 
     def others(self) -> Iterator[Entry]:
-        """All but directories."""
+        """Entries of all but directories."""
         return (entry for entry in self.tree.entries if entry.type is not EntryType.DIRECTORY)
 
     def regular(self) -> Iterator[Entry]:
