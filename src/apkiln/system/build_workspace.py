@@ -122,7 +122,9 @@ class DirectoryWorkspace:
 
     def kept(self, name: str) -> str:
         directory = self._root / name
-        directory.mkdir(mode=0o755, exist_ok=True)
+        if not directory.exists():
+            directory.mkdir(mode=0o755)
+            directory.chmod(0o755)
         return str(directory)
 
     def write(self, path: str, content: bytes) -> None:

@@ -34,6 +34,7 @@ class Refused(Exception):
 def main(argument: str) -> None:
     """Prepare and replace this process; returns only by raising Refused or OSError."""
     plan: dict[str, Any] = json.loads(argument)
+    os.umask(0o022)
     for path in plan["join"]:
         _write(path, "0")
     if plan["mapping"]:
@@ -59,7 +60,10 @@ def _prepare_root(plan: dict[str, Any]) -> None:
         _mount(source, f"{scratch}/shown{number}", "", MS_BIND_REC, "")
     for number, (source, kept) in enumerate(plan["covered"]):
         os.mkdir(f"{scratch}/covered{number}", 0o755)
+        fresh = not os.path.isdir(f"{kept}/upper")
         _overlay(plan, f"covered{number}", [source], kept)
+        if fresh and plan["user"] is not None:
+            os.chown(f"{scratch}/covered{number}", plan["user"], plan["group"])
     if not plan["overlay"]:
         _mount(plan["root"], f"{scratch}/root", "", MS_BIND_REC, "")
         return
