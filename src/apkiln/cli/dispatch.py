@@ -58,14 +58,11 @@ class _Parser(argparse.ArgumentParser):
 
 def dispatch(words: list[str]) -> int:
     """Run the command named by `words`; never raises."""
-    as_json = "--json" in _before_double_dash(words)
-    color = _color_allowed(sys.stderr)
     try:
         return _run(words)
     except ApkilnError as error:
         sys.stdout.flush()
-        text = canonical_json.encode_pretty(error_value(error)).decode() if as_json else render_error(error, color=color)
-        sys.stderr.write(text)
+        sys.stderr.write(_error_text(error, _before_double_dash(words)))
         return exit_codes.exit_code(error)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -75,14 +72,22 @@ def dispatch(words: list[str]) -> int:
         return exit_codes.OK
     except OSError as error:  # no space, no permission: the machine, not a bug
         fault = _environment_fault(error)
-        text = canonical_json.encode_pretty(error_value(fault)).decode() if as_json else render_error(fault, color=color)
-        sys.stderr.write(text)
+        sys.stderr.write(_error_text(fault, _before_double_dash(words)))
         return exit_codes.exit_code(fault)
     except Exception:
         import traceback
 
         sys.stderr.write(traceback.format_exc() + "error: this is a bug in apkiln; please report it with the lines above\n")
         return exit_codes.BUG
+
+
+def _error_text(error: ApkilnError, words: list[str]) -> str:
+    """As the words ask for it: one JSON line among others, a JSON document, or text."""
+    if "--log-format=json" in words or "--log-format json" in " ".join(words):
+        return canonical_json.encode({"event": "error", **error_value(error)}).decode() + "\n"
+    if "--json" in words:
+        return canonical_json.encode_pretty(error_value(error)).decode()
+    return render_error(error, color=_color_allowed(sys.stderr))
 
 
 def _before_double_dash(words: list[str]) -> list[str]:
@@ -161,6 +166,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--offline", action="store_true", help="open no socket; use only what is local or cached")
     group.add_argument("--jobs", type=_positive, metavar="N", help="worker threads (default: number of processors)")
+    group.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="progress, remarks and errors as text, or as JSON lines"
+    )
     group.add_argument("-q", "--quiet", action="store_true", help="errors only")
     group.add_argument("-v", "--verbose", action="count", default=0, help="more detail; may be repeated")
 
@@ -206,7 +214,7 @@ def _context(arguments: argparse.Namespace) -> Context:
         json=arguments.json,
         color=_color_allowed(sys.stderr),
     )
-    return Context(settings, choose_reporter(sys.stderr, verbosity), Output(sys.stdout), sys.stderr)
+    return Context(settings, choose_reporter(sys.stderr, verbosity, arguments.log_format), Output(sys.stdout), sys.stderr)
 
 
 def _color_allowed(stream: TextIO) -> bool:

@@ -1,4 +1,4 @@
-"""Progress for people: bars on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress for people: bars on a terminal, plain lines elsewhere, nothing when quiet; and for programs: JSON lines."""
 
 from __future__ import annotations
 
@@ -38,6 +38,44 @@ class LineReporter:
             self._stream.write(f"note: {message}\n")
 
 
+class JsonReporter:
+    """One JSON object a line: `{"event": "start" | "finish" | "note", …}`; the form for programs that watch.
+
+    `start` has `task`, `total` (0 = unknown) and `unit`, `finish` has `task`, `amount` and `unit`, `note` has `message`.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._tasks: dict[str, tuple[int, str]] = {}
+
+    def start(self, task: str, total: int, unit: str) -> None:
+        with self._lock:
+            self._tasks[task] = (0, unit)
+            self.write({"event": "start", "task": task, "total": total, "unit": unit})
+
+    def advance(self, task: str, amount: int) -> None:
+        with self._lock:
+            done, unit = self._tasks.get(task, (0, ""))
+            self._tasks[task] = (done + amount, unit)
+
+    def finish(self, task: str) -> None:
+        with self._lock:
+            done, unit = self._tasks.pop(task, (0, ""))
+            self.write({"event": "finish", "task": task, "amount": done, "unit": unit})
+
+    def note(self, message: str) -> None:
+        with self._lock:
+            self.write({"event": "note", "message": message})
+
+    def write(self, event: dict[str, object]) -> None:
+        """One line."""
+        from apkiln.core import canonical_json
+
+        self._stream.write(canonical_json.encode(event).decode() + "\n")
+        self._stream.flush()
+
+
 class BarReporter:
     """Live bars drawn by rich, which is imported with the first task."""
 
@@ -75,10 +113,12 @@ class BarReporter:
                 self._stream.write(f"note: {message}\n")
 
 
-def choose_reporter(stream: TextIO, verbosity: int) -> Reporter:
-    """Nothing when quiet, bars on a terminal where rich is installed, lines otherwise."""
+def choose_reporter(stream: TextIO, verbosity: int, log_format: str = "text") -> Reporter:
+    """Nothing when quiet, JSON lines when asked for, bars on a terminal where rich is installed, lines otherwise."""
     if verbosity < 0:
         return Silent()
+    if log_format == "json":
+        return JsonReporter(stream)
     if stream.isatty() and _rich_is_installed():
         return BarReporter(stream)
     return LineReporter(stream)
