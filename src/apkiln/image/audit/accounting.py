@@ -23,7 +23,7 @@ RULES: dict[str, str] = {
     "account-files": r"etc/(passwd|group|shadow|gshadow)",
     "alternatives": _ANYWHERE,
     "apk-arch": r"etc/apk/arch",
-    "apk-database": r"(usr/)?lib/apk/db/(installed|triggers|lock|scripts\.tar(\.gz)?)",
+    "apk-database": r"((usr/)?lib/apk/db|usr/share/apkiln/database)/(installed|triggers|lock|scripts\.tar(\.gz)?)",
     "apk-database-link": r"lib/apk",
     "apk-keys": r"etc/apk/keys/[^/]+",
     "apk-repositories": r"etc/apk/repositories",

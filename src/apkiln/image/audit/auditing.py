@@ -21,7 +21,7 @@ from apkiln.image.layer_reading import Compression, LayerReader, hashed_entries
 from apkiln.image.place import Place
 from apkiln.image.stored import StoredImage, StoredLayer
 
-DATABASES = ("usr/lib/apk/db/installed", "lib/apk/db/installed")
+DATABASES = ("usr/lib/apk/db/installed", "lib/apk/db/installed", "usr/share/apkiln/database/installed")
 EMBEDDED_BILL = "var/lib/db/sbom/apkiln-image.spdx.json"
 """The SBOM of the whole image that this product leaves in the image itself."""
 _KEPT = frozenset((*DATABASES, EMBEDDED_BILL, accounting.PATH, apko_rules.PATH, "etc/passwd"))

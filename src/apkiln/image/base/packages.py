@@ -19,7 +19,7 @@ from apkiln.image.audit.layered_tree import LayeredTree
 from apkiln.rootfs.installed_text import DatabaseLines
 from apkiln.rootfs.package_files import PackageFiles, PackageHead
 
-DATABASES = ("usr/lib/apk/db", "lib/apk/db")
+DATABASES = ("usr/lib/apk/db", "lib/apk/db", "usr/share/apkiln/database")
 """Where apk keeps its database, the newer place first."""
 
 

@@ -34,13 +34,17 @@ DATABASE = "usr/lib/apk/db"
 """Where the installed database lies; `lib/apk` leads there."""
 _LINK = "lib/apk"
 _OLD_DATABASE = "lib/apk/db"
+OWN_DATABASE = "usr/share/apkiln/database"
+"""Where it lies in images of imported packages, which scanners are to know by their own distribution's data alone."""
+_FOREIGN_DATA = "var/lib/dpkg/status.d"
+_CLIENTS = ("usr/sbin/apk", "usr/bin/apk", "sbin/apk")
 
 
 def base_directories(draft: Draft) -> None:
     """Rule `base-directories`: each directory that no package ships."""
-    old = database_directory(draft) != DATABASE
-    for path, mode in DIRECTORIES:
-        if old and path.startswith("usr/lib/apk/"):
+    database = database_directory(draft)
+    for path, mode in (*DIRECTORIES, (database, 0o755)):
+        if database != DATABASE and path.startswith("usr/lib/apk/"):
             continue
         place = draft.resolve(path)
         if place and not draft.exists(place):
@@ -48,8 +52,17 @@ def base_directories(draft: Draft) -> None:
 
 
 def database_directory(draft: Draft) -> str:
-    """Where the database is: `usr/lib/apk/db`, except upon a base image that has a real directory `lib/apk/db` with one."""
-    return _OLD_DATABASE if draft.packages.peek(f"{_OLD_DATABASE}/installed") is not None else DATABASE
+    """Where the database is: `usr/lib/apk/db`, with two exceptions.
+
+    A base image may have a real directory `lib/apk/db` with one.  An image of imported packages has it where scanners do not
+    look, or they would tell of every package twice, once by a version that nobody's advisories know (spec debian.md §10);
+    unless it has `apk` itself, which looks in one place only.
+    """
+    if draft.packages.peek(f"{_OLD_DATABASE}/installed") is not None:
+        return _OLD_DATABASE
+    usual = (f"{DATABASE}/installed", *_CLIENTS)
+    hidden = draft.packages.peek(_FOREIGN_DATA) is not None and all(draft.packages.peek(path) is None for path in usual)
+    return OWN_DATABASE if hidden else DATABASE
 
 
 def device_nodes(draft: Draft) -> None:

@@ -20,6 +20,7 @@ from apkiln.formats.java_keystore import read_keystore, trusted_entry, write_key
 from apkiln.formats.library_cache import read_cache
 from apkiln.image.configuration.model import Accounts, Contents, Entrypoint, Group, NamedContent, RepositoryEntry, User
 from apkiln.image.generated.accounts import accounts, homes, numeric_user, read_passwd
+from apkiln.image.generated.apk_database import installed_path
 from apkiln.image.generated.base import base_directories, database_link, device_nodes
 from apkiln.image.generated.busybox import busybox_links, is_busybox
 from apkiln.image.generated.certificates import certificate_paths, certificates, parse_certificate
@@ -95,6 +96,27 @@ def test_files_below_lib_apk_are_refused_and_empty_directories_give_way() -> Non
     assert draft.removed == {"lib/apk/exec"}
     assert draft.children("lib/apk") == ()
     assert draft.children("lib") == ("lib/apk",)
+
+
+@pytest.mark.parametrize(
+    ("shipped", "place"),
+    [
+        ({}, "usr/lib/apk/db"),
+        ({"var/lib/dpkg/status.d/x": b"Package: x"}, "usr/share/apkiln/database"),
+        ({"var/lib/dpkg/status.d/x": b"Package: x", "usr/sbin/apk": b""}, "usr/lib/apk/db"),
+        ({"var/lib/dpkg/status.d/x": b"Package: x", "usr/lib/apk/db/installed": b""}, "usr/lib/apk/db"),
+        ({"var/lib/dpkg/status.d/x": b"Package: x", "lib/apk/db/installed": b""}, "lib/apk/db"),
+    ],
+)
+def test_the_database_of_imported_packages_is_hidden_from_scanners(shipped: dict[str, bytes], place: str) -> None:
+    draft = draft_of(shipped)
+    base_directories(draft)
+    database_link(draft)
+    assert draft.entry(place) is not None
+    usual = place == "usr/lib/apk/db"
+    assert (draft.entry("usr/lib/apk/db") is not None) == usual
+    assert (draft.entry("lib/apk") is not None) == (usual or place == "lib/apk/db")
+    assert installed_path(draft) == f"{place}/installed"
 
 
 # --- apk's own files ---------------------------------------------------------------------------------------------------
