@@ -14,6 +14,7 @@ from apkiln.core.errors import ApkilnError, UnavailableError, VerificationError
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Descriptor, Index, Manifest, Platform, describe, encode_index, encode_manifest
 from apkiln.system.registry import BlobOutcome, Document, Registry
+from apkiln.system.registry_client import HttpRegistry
 from apkiln.system.registry_names import RepositoryName
 from apkiln.system.registry_referrers import add_referrer, list_referrers
 
@@ -203,6 +204,13 @@ class RegistryContract:
         for reference, wrong in ((other, document), ("tag", document._replace(content=document.content + b" "))):
             with pytest.raises(VerificationError):
                 server.registry.push_manifest(server.repository, reference, wrong)
+
+    def test_all_tags_are_listed(self, server: Server) -> None:
+        assert isinstance(server.registry, HttpRegistry)
+        names = sorted(f"tag-{number}" for number in range(5))
+        for name in names:
+            push_image(server, name)
+        assert sorted(set(server.registry.tags(server.repository)) & set(names)) == names
 
     def test_what_refers_to_an_image_is_listed(self, server: Server) -> None:
         image = push_image(server, "subject")

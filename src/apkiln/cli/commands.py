@@ -40,6 +40,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "source debian", "package_source_debian", "bring archives of Debian source packages into the source cache"),
     ("package", "source get", "package_source_get", "put the patched sources of a definition into a directory"),
     ("package", "source pop", "package_source_pop", "make patches of commits in a source directory"),
+    ("package", "update check", "package_update_check", "look for newer versions of what definitions build"),
     ("apk", "info", "apk_info", "show what is in a package or an index"),
     ("apk", "verify", "apk_verify", "check packages and indexes and name the rule they break"),
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),

@@ -193,7 +193,16 @@ class MemoryRegistry:
             return self._serve_manifest(method, name, rest, headers, body)
         if kind == "referrers" and self.traits.referrers and method == "GET":
             return self._serve_referrers(name, rest, asked)
+        if kind == "tags" and rest == "list" and method == "GET":
+            return self._serve_tags(name, asked)
         return Reply(404, (("content-type", "text/plain"),), b"404 page not found\n")
+
+    def _serve_tags(self, name: str, asked: dict[str, str]) -> Reply:
+        rows = [tag for tag in sorted(self._repository(name).tags) if tag > asked.get("last", "")]
+        page = rows[: self.traits.page]
+        following = [("link", f'</v2/{name}/tags/list?last={page[-1]}>; rel="next"')] if len(rows) > len(page) else []
+        content = json.dumps({"name": name, "tags": page}).encode()
+        return _reply(200, ("content-type", "application/json"), *following, content=content)
 
     def _serve_blob(self, method: str, name: str, digest: str, headers: dict[str, str]) -> Reply:
         content = self._repository(name).blobs.get(digest)

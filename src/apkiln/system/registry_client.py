@@ -148,6 +148,26 @@ class HttpRegistry:
             url = session.own_address(url, following) if following else ""
         return tuple(dict.fromkeys(found))
 
+    def tags(self, repository: RepositoryName) -> tuple[str, ...]:
+        """All tags, as the registry orders them.  FormatError `bad-tag-list`."""
+        import json
+
+        session = self._session(repository)
+        url, seen, found = session.address(repository, "tags/list?n=1000"), set[str](), list[str]()
+        while url and url not in seen and len(seen) < _PAGES:
+            seen.add(url)
+            request = Request("GET", url, repository, self._scopes(repository), limit=MANIFEST_LIMIT)
+            answer = session.send(request, "the list of tags", frozenset({200}))
+            try:
+                page = json.loads(answer.content)["tags"] or []
+                found += [str(tag) for tag in page]
+            except (ValueError, KeyError, TypeError) as error:
+                message = f"`{repository}` sent no list of tags"
+                raise FormatError(message, reason="bad-tag-list", origin=Origin(str(repository))) from error
+            following = _next_link(answer.get("link"))
+            url = session.own_address(url, following) if following else ""
+        return tuple(dict.fromkeys(found))
+
     def _session(self, repository: RepositoryName) -> RegistrySession:
         with self._lock:
             found = self._sessions.get(repository.host)
