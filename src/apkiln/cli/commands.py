@@ -88,6 +88,8 @@ MELANGE_VERBS = {
     "package-version": "version",
     "update-cache": "source fetch",
     "bump": "bump",
+    "lint": "lint",
+    "scan": "scan",
     "license-check": "license-check",
     "source": "source",
 }
