@@ -209,7 +209,7 @@ class RegistryContract:
         assert isinstance(server.registry, HttpRegistry)
         names = sorted(f"tag-{number}" for number in range(5))
         for name in names:
-            push_image(server, name)
+            server.registry.push_manifest(server.repository, name, push_image(server, name))
         assert sorted(set(server.registry.tags(server.repository)) & set(names)) == names
 
     def test_what_refers_to_an_image_is_listed(self, server: Server) -> None:
