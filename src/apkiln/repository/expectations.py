@@ -37,6 +37,8 @@ class Expectations(NamedTuple):
 
     recipes: tuple[Recipe, ...] = ()
     images: tuple[LockedImage, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """(file, why): what could not be read, and so is not watched over."""
     build_time: int = 3_600_000
     """Milliseconds that a new recipe may take to be published."""
     image_time: int = 86_400_000
@@ -55,7 +57,8 @@ class Surprise(NamedTuple):
 
 
 def differences_of(expected: Expectations, state: RepositoryState, now: int) -> Iterator[Surprise]:
-    """`unbuilt` recipes; `image-withdrawn` and `image-stale` images.  `now`: Unix milliseconds."""
+    """`unbuilt` recipes, `image-withdrawn` and `image-stale` images, `unreadable` files.  `now`: Unix milliseconds."""
+    yield from (Surprise("unreadable", name, why) for name, why in expected.unreadable)
     for recipe in expected.recipes:
         missing = _missing(recipe, state)
         if missing and now - recipe.since > expected.build_time:

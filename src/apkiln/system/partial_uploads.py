@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import PurePath
 
 from apkiln.core.errors import ConflictError
@@ -51,6 +51,15 @@ class PartialUploads:
         """Forget all parts."""
         for path, _ in self._parts(digest):
             self._files.remove(path)
+
+    def keep_only(self, wanted: Collection[str]) -> None:
+        """Forget the parts of everything else."""
+        if self._files.status(self._root) is None:
+            return
+        for digest in self._files.list(self._root):
+            if digest not in wanted:
+                for name in self._files.list(self._root / digest):
+                    self._files.remove(self._root / digest / name)
 
     def _parts(self, digest: str) -> list[tuple[PurePath, int]]:
         directory = self._root / digest

@@ -22,6 +22,7 @@ from apkiln.web.pages.site import Site
 from apkiln.web.serving import Front, Receive, Scope, Send, split_path
 from apkiln.web.tokens import Token, authenticated, check_repository, check_verb, secret_of
 from apkiln.web.uploading import DEFAULT_PACE, Pace
+from apkiln.web.webhooks import Delivery
 
 _API = "api/v1"
 
@@ -50,6 +51,8 @@ class Application:
     ) -> None:
         self.hosted = dict(hosted)
         self.ready = False
+        self.deliveries: tuple[Delivery, ...] = ()
+        """Webhooks."""
         self._tokens = tuple(tokens)
         self._uploads = uploads
         self._now = now
@@ -59,6 +62,14 @@ class Application:
         self._front = Front({name: item.service for name, item in hosted.items()}, now, private)
         self._api: Any = make_api()
         self.site = Site({name: item.service for name, item in hosted.items()})
+
+    def sweep_uploads(self) -> None:
+        """Forget parts of files that no open transaction of any repository declares any more."""
+        wanted: set[str] = set()
+        for item in self.hosted.values():
+            with item.service.reading() as state:
+                wanted.update(file.sha256 for number in state.unfinished for file in state.transactions[number].manifest.files)
+        self._uploads.keep_only(wanted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -134,7 +145,7 @@ class Application:
             case "/readyz":
                 await _respond(send, 200 if self.ready else 503, b"ready\n" if self.ready else b"starting\n", b"text/plain")
             case "/metrics":
-                text = metrics_text(self.hosted, self._front.counts, int(self._now() * 1000))
+                text = metrics_text(self.hosted, self._front.counts, int(self._now() * 1000), self.deliveries)
                 await _respond(send, 200, text.encode(), b"text/plain; version=0.0.4")
             case "/":
                 await self.site.home(scope, send, filter(lambda item: self._may_read(scope, item), self.hosted.values()))

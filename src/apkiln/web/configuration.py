@@ -10,8 +10,10 @@ import msgspec
 
 from apkiln.core.errors import ConfigurationError
 from apkiln.core.origin import Origin
+from apkiln.web.expecting import ExpectConfiguration
 from apkiln.web.oidc import Issuer
 from apkiln.web.tokens import Token
+from apkiln.web.webhooks import Webhook
 
 
 class RepositoryConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +75,10 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issuer: tuple[Issuer, ...] = ()
     policy: tuple[PolicyConfiguration, ...] = ()
     rules: RuleConfiguration = RuleConfiguration()
+    webhook: tuple[Webhook, ...] = ()
+    webhooks: str = "webhooks"
+    """Where it is kept how far each has been told."""
+    expect: ExpectConfiguration = ExpectConfiguration()
     reconcile_seconds: int = 60
 
 
@@ -89,6 +95,9 @@ def parse_configuration(table: dict[str, Any], source: str) -> Configuration:
         if not good or names.count(name) > 1 or {"api", "keys", "candidate"} & set(parts):
             raise _bad(f"{name!r} cannot name a repository, or names two", source)
     _check_tokens(found, source)
+    hooks = [hook.name for hook in found.webhook]
+    if any(not name.replace("-", "").isalnum() or hooks.count(name) > 1 for name in hooks):
+        raise _bad("a webhook needs a name of its own, of letters, digits and hyphens", source)
     return found
 
 

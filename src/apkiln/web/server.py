@@ -17,12 +17,15 @@ from apkiln.repository.service import RepositoryService
 from apkiln.system.clock import Clock, SystemClock
 from apkiln.system.files import DiskFiles
 from apkiln.system.partial_uploads import PartialUploads
+from apkiln.system.posting import SystemPoster
 from apkiln.system.transfer import Transfer
 from apkiln.web.application import Application, Hosted
 from apkiln.web.building import Stores, ensure_created, open_service, open_stores
 from apkiln.web.configuration import Configuration
+from apkiln.web.expecting import Expecting
 from apkiln.web.oidc import Verifier
 from apkiln.web.tokens import Token
+from apkiln.web.webhooks import Delivery, incident_events
 
 if TYPE_CHECKING:
     import uvicorn
@@ -34,17 +37,31 @@ DAY = 86_400
 class Background:
     """Begins repositories, resumes transactions, follows the ledger, compares, renews; until it is stopped."""
 
-    def __init__(self, application: Application, prepare: Callable[[], None], every: int, clock: Clock, report: Report) -> None:
+    def __init__(
+        self,
+        application: Application,
+        prepare: Callable[[], None],
+        every: int,
+        clock: Clock,
+        report: Report,
+        expecting: Expecting,
+    ) -> None:
         self._application = application
+        self._expecting = expecting
         self._prepare = prepare
         self._every = every
         self._clock = clock
         self._report = report
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+        self._tellers = [
+            threading.Thread(target=hook.run, args=(self._stopped, clock.now), name=f"webhook {hook.hook.name}", daemon=True)
+            for hook in application.deliveries
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in (self._thread, *self._tellers):
+            thread.start()
 
     def stop(self) -> None:
         """Let it finish what it does."""
@@ -67,6 +84,7 @@ class Background:
                     self._tend(hosted, due)
                 except ApkilnError as error:
                     self._report(f"{name}: {error}")
+            self._application.sweep_uploads()
             if due:
                 compared = self._clock.monotonic()
 
@@ -76,7 +94,11 @@ class Background:
         service.expire()
         service.renew(service.policy.lifetime - DAY)
         if due:
-            hosted.incidents.take(compare(service), int(self._clock.now() * 1000))
+            before, now = hosted.incidents.open, int(self._clock.now() * 1000)
+            expected = self._expecting.read(f"{service.equipment.public_url.rstrip('/')}/{service.name}", now)
+            after = hosted.incidents.take(compare(service, expected), now)
+            for hook in self._application.deliveries:
+                hook.tell(incident_events(service.name, before, after, now // 1000))
 
 
 def make_server(configuration: Configuration, home: Path, report: Report) -> tuple[uvicorn.Server, Background, Stores]:
@@ -100,6 +122,18 @@ def make_server(configuration: Configuration, home: Path, report: Report) -> tup
     uploads = PartialUploads(home / configuration.uploads, DiskFiles())
     verifier = Verifier(configuration.issuer, lambda place: _key_set(place, home, transfer)) if configuration.issuer else None
     application = Application(hosted, (*configuration.token, reader), uploads, clock.now, verifier)
+    application.deliveries = tuple(
+        Delivery(
+            hook,
+            DiskFiles().read(home / hook.secret_file, MIB).strip(),
+            stores.ledgers,
+            services,
+            SystemPoster(),
+            home / configuration.webhooks,
+            DiskFiles(),
+        )
+        for hook in configuration.webhook
+    )
 
     def prepare() -> None:
         for item in configuration.repository:
@@ -107,7 +141,8 @@ def make_server(configuration: Configuration, home: Path, report: Report) -> tup
             services[item.name].recover()
         application.site.warm()
 
-    background = Background(application, prepare, configuration.reconcile_seconds, clock, report)
+    expecting = Expecting(configuration.expect, home, DiskFiles())
+    background = Background(application, prepare, configuration.reconcile_seconds, clock, report, expecting)
     settings = uvicorn.Config(
         application,
         host=host,
