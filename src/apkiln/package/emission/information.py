@@ -27,7 +27,7 @@ def information(request: EmissionRequest, part: PackagePart, analysis: Analysis)
         arch=request.arch.apk,
         description=" ".join(part.description.split()),
         url=part.url,
-        license=" AND ".join(licences),
+        license=_joined(licences),
         origin=part.name if request.strip_origin else main.name.text,
         maintainer=request.namespace,
         commit=part.commit or request.git_commit,
@@ -40,6 +40,12 @@ def information(request: EmissionRequest, part: PackagePart, analysis: Analysis)
         triggers=tuple(item.text for item in part.scriptlets.trigger.paths),
         comments=(f"{GENERATOR} {apkiln.__version__}", *(f"vendored = {item}" for item in analysis.vendored)),
     )
+
+
+def _joined(licences: tuple[str, ...]) -> str:
+    """One line: of several `license` lines apk keeps the last.  Alternatives get parentheses, or joining changes them."""
+    several = len(licences) > 1
+    return " AND ".join(f"({text})" if several and " OR " in text else text for text in licences)
 
 
 def scripts(scriptlets: Scriptlets) -> Iterator[tuple[str, bytes]]:

@@ -91,7 +91,7 @@ def test_a_package_says_what_it_is() -> None:
   epoch: 3
   description: "what  it\\n"
   url: https://demo.example
-  copyright: [{license: MIT}, {license: Apache-2.0}]
+  copyright: [{license: MIT}, {license: 0BSD OR Apache-2.0}]
   dependencies: {runtime: [zeta, alpha], provides: [v=1], replaces: [b, a], provider-priority: 5, replaces-priority: 6}
   scriptlets: {post-install: "#!/bin/sh\\n:\\n", trigger: {script: "#!/bin/sh\\n:\\n", paths: [/a, /b]}}
 subpackages: [{name: demo-dev, commit: abc}]
@@ -109,7 +109,7 @@ subpackages: [{name: demo-dev, commit: abc}]
     assert info.depends == ("alpha", "cmd:bash", "so:libc.so.6", "zeta")
     assert info.provides == ("cmd:a=1.2-r3", "so-ver:liba.so.1=1.2-r3", "so:liba.so.1=1", "v=1")
     assert (info.replaces, info.provider_priority, info.replaces_priority) == (("b", "a"), 5, 6)
-    assert (info.triggers, info.license, info.origin) == (("/a", "/b"), "MIT AND Apache-2.0", "demo")
+    assert (info.triggers, info.license, info.origin) == (("/a", "/b"), "MIT AND (0BSD OR Apache-2.0)", "demo")
     assert dict(contents.scripts) == {"post-install": b"#!/bin/sh\n:\n", "trigger": b"#!/bin/sh\n:\n"}
     assert contents.other_control == (".melange.yaml",)
     assert {item.entry.mtime for item in contents.entries} == {7}
