@@ -48,11 +48,16 @@ class ImageBench:
         cold = Variant(COLD, lambda number: self._build(self._definition, self._work / "cold-cache"), self._cool)
         return figures | interleaved([cold, *self._cold_peers()], min(rounds, 3))
 
-    def _layer_tar(self) -> Path:
-        """Build once, keep the image, and inflate its layer."""
+    def kept_layout(self) -> Path:
+        """Build once and keep the image."""
         kept = self._work / "kept"
         shutil.rmtree(kept, ignore_errors=True)
         self._apkiln("image", "build", self._definition, "bench:latest", kept, "--vcs=false")
+        return kept
+
+    def _layer_tar(self) -> Path:
+        """The layer of the kept image, inflated."""
+        kept = self.kept_layout()
         manifest = json.loads(_blob(kept, json.loads((kept / "index.json").read_bytes())["manifests"][0]["digest"]))
         tar = self._work / "layer.tar"
         layer = kept / "blobs" / "sha256" / manifest["layers"][0]["digest"].partition(":")[2]

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-PEERS = {"apk": ("--version",), "apko": ("version",), "skopeo": ("--version",), "syft": ("version",)}
+PEERS = {"apk": ("--version",), "apko": ("version",), "crane": ("version",), "skopeo": ("--version",), "syft": ("version",)}
 
 
 def description(work: Path) -> list[str]:

@@ -10,7 +10,8 @@ import compileall
 import json
 from pathlib import Path
 
-from benchmarks import machine, workload
+from benchmarks import machine, pushing, workload
+from benchmarks.catalogue import CatalogueBench
 from benchmarks.images import BASELINE, COLD, COMBINATION, HOT, ImageBench
 from benchmarks.measuring import Summary
 from benchmarks.solving import PYTHON, SolvingBench
@@ -23,7 +24,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each command (default 5)")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench", help="where everything is kept (about 2 GB)")
     parser.add_argument("--made-up", action="store_true", help="made-up packages instead of Debian's: needs no network")
-    parser.add_argument("--only", choices=("images", "solving"), help="one part")
+    parser.add_argument("--only", choices=("images", "solving", "catalogue", "pushing"), help="one part")
+    parser.add_argument("--images", type=int, default=60, help="images of the catalogue (default 60)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     arguments = parser.parse_args()
 
@@ -36,9 +38,14 @@ def main() -> int:
     print("peers: " + ("; ".join(f"{name} ({machine.peer_version(name, path)})" for name, path in peers.items()) or "none found"))
 
     figures: dict[str, Summary] = {}
-    if arguments.only != "solving":
+    wanted = {arguments.only} if arguments.only else {"images", "solving", "catalogue", "pushing"}
+    if "images" in wanted:
         figures |= _images(work, cache, peers, arguments.made_up, arguments.rounds)
-    if arguments.only != "images":
+    if "pushing" in wanted:
+        figures |= _pushing(work, cache, peers, arguments.made_up, arguments.rounds)
+    if "catalogue" in wanted:
+        figures |= _catalogue(work, cache, peers, arguments.made_up, arguments.images)
+    if "solving" in wanted:
         figures |= _solving(work, cache, peers, arguments.rounds)
     print(f"\n{machine.load()}")
     if arguments.json:
@@ -55,6 +62,24 @@ def _images(work: Path, cache: Path, peers: dict[str, str], made_up: bool, round
         f"one layer, SBOM on, signatures and digests checked, files warm in memory, {rounds} rounds interleaved"
     )
     _table(figures, BASELINE, "SHA-256 passes", (HOT, COMBINATION, COLD))
+    return figures
+
+
+def _pushing(work: Path, cache: Path, peers: dict[str, str], made_up: bool, rounds: int) -> dict[str, Summary]:
+    load = workload.prepare(work, workload.clean_environment(cache), made_up=made_up)
+    layout = ImageBench(work / "run", load, cache, {}).kept_layout()
+    figures = pushing.PushBench(work / "run", layout, cache, peers).run(rounds)
+    if figures:
+        print("\nthe same image to docker-registry on loopback; apkiln hashes what it sends, crane trusts the layout")
+        _table(figures, pushing.BASELINE, "copies", ())
+    return figures
+
+
+def _catalogue(work: Path, cache: Path, peers: dict[str, str], made_up: bool, images: int) -> dict[str, Summary]:
+    load = workload.prepare(work, workload.clean_environment(cache), made_up=made_up)
+    figures = CatalogueBench(work / "run", load, images, peers).run()
+    print(f"\n{images} images of {len(load.names)} {load.kind}, one process each, totals")
+    _table(figures, next(iter(figures)), "of ours", ())
     return figures
 
 
