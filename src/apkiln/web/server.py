@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import secrets
@@ -140,6 +141,8 @@ def make_server(configuration: Configuration, home: Path, report: Report) -> tup
             ensure_created(services[item.name], item, stores)
             services[item.name].recover()
         application.site.warm()
+        gc.collect()
+        gc.freeze()  # what is loaded now lives as long as the process, and is not looked at again for cycles
 
     expecting = Expecting(configuration.expect, home, DiskFiles())
     background = Background(application, prepare, configuration.reconcile_seconds, clock, report, expecting)

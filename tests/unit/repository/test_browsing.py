@@ -13,7 +13,7 @@ from apkiln.repository.browsing.files import files_of
 from apkiln.repository.browsing.inventory import Inventory
 from apkiln.repository.browsing.names import SearchTable, SortedNames
 from apkiln.repository.browsing.relations import dependents, needs, suggested
-from apkiln.repository.browsing.standing import standing, withdrawn
+from apkiln.repository.browsing.standing import last_first, standing
 from apkiln.repository.equipment import Policy
 from apkiln.repository.layout import NOARCH
 from apkiln.repository.ledger.actions import Manifest
@@ -64,6 +64,7 @@ def told(inventory: Inventory) -> dict[str, object]:
         "turnover": {number: (set(item.added), set(item.removed)) for number, item in inventory.turnover.items()},
         "search": [inventory.search.find(word) for word in ("a", "b", "c", "cmd:", "1", "2")],
         "generation": inventory.generation,
+        "withdrawn": inventory.withdrawn,
     }
 
 
@@ -86,6 +87,7 @@ def test_following_is_building_anew(taken: list[tuple[str, str, int, str]]) -> N
     assert told(following) == told(anew)
     assert set(anew.keys) == {key.name for key in state.accepted}
     assert set(anew.names) == {package.name for package in state.listing()}
+    assert anew.withdrawn == {key for key in state.accepted if standing(state, key) == "withdrawn"}
     for arch in ARCHES:
         assert set(anew.names_of[arch]) == {package.name for package in state.listing() if package.arch in (arch, NOARCH)}
     for number in range(1, state.current + 1):
@@ -217,7 +219,9 @@ def test_standing_follows_what_happens() -> None:
     assert standing(service.state, Key("x86_64", "a", "4-r0")) == "live"
     service.run(ALICE, Manifest(withdraw=(selection(versions[3]), selection(versions[0]))))
     assert standing(service.state, key) == "withdrawn"
-    assert withdrawn(service.state) == (key, Key("x86_64", "a", "4-r0"))
+    inventory = Inventory()
+    inventory.follow(service.state)
+    assert last_first(service.state, inventory.withdrawn) == (key, Key("x86_64", "a", "4-r0"))
 
 
 def test_files_come_from_the_file_that_is_served() -> None:

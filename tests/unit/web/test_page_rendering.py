@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from apkiln.repository.ledger.packages import Key
 from apkiln.web.pages import addresses
 from apkiln.web.pages.questions import excerpt, number_of, question_of
-from apkiln.web.pages.rendering import asset, machine_time, safe_link, size_text, time_text, visible
+from apkiln.web.pages.rendering import asset, clock_text, day_text, machine_time, safe_link, size_text, visible
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
@@ -96,9 +96,9 @@ def test_figures_for_people() -> None:
     assert [size_text(size) for size in (0, 999, 1000, 1_234_567, 5_000_000_000, 10**13)] == [
         "0 bytes", "999 bytes", "1.0 kB", "1.2 MB", "5.0 GB", "10000.0 GB"
     ]  # fmt: skip
-    assert (time_text(0), time_text(1_700_000_000_123)) == ("never", "2023-11-14 22:13:20 UTC")
+    assert (day_text(1_700_000_000_123), clock_text(1_700_000_000_123)) == ("2023‑11‑14", "22:13:20 UTC")
     assert machine_time(1_700_000_000_123) == "2023-11-14T22:13:20Z"
-    assert time_text(10**18).startswith("9999")
+    assert day_text(10**18).startswith("9999") and day_text(-5).startswith("1970")
 
 
 def palettes() -> dict[str, dict[str, str]]:

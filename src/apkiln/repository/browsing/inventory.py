@@ -14,7 +14,7 @@ from apkiln.formats.apk.version import sort_key
 from apkiln.repository.browsing.names import SearchTable, SortedNames
 from apkiln.repository.layout import NOARCH
 from apkiln.repository.ledger.packages import Key
-from apkiln.repository.ledger.state import Accepted, RepositoryState
+from apkiln.repository.ledger.state import Accepted, RepositoryState, Status
 
 
 class Turnover(NamedTuple):
@@ -36,6 +36,7 @@ class Inventory:
         """Names that some current index lists."""
         self.names_of: dict[str, SortedNames] = {}
         """Architecture → names that its index lists, those of `noarch` packages included."""
+        self.withdrawn: set[Key] = set()
         self.turnover: dict[int, Turnover] = {}
         self.search = SearchTable()
 
@@ -60,6 +61,7 @@ class Inventory:
         self._count(state, self.keys, 0)
         self.names = SortedNames(name for _, name in state.names)
         self.names_of = {arch: SortedNames(_names(state, arch)) for arch in _architectures(state)}
+        self.withdrawn = {key for key, accepted in state.accepted.items() if accepted.status is Status.WITHDRAWN}
         rows = ((name, _text(state, keys)) for name, keys in self.keys.items())
         self.search = SearchTable(rows)
 
@@ -87,6 +89,8 @@ class Inventory:
             known = self.keys.get(name, ())
             if not keys <= set(known):
                 self.keys[name] = newest_first({*known, *keys})
+            self.withdrawn -= keys
+            self.withdrawn |= {key for key in keys if state.accepted[key].status is Status.WITHDRAWN}
         self._count(state, touched, self.generation)
         changed = [self.turnover[number] for number in range(self.generation + 1, state.current + 1)]
         self._relist(state, {key for turnover in changed for key in (*turnover.added, *turnover.removed)})

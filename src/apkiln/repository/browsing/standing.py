@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from apkiln.repository.ledger.packages import Key
 from apkiln.repository.ledger.state import RepositoryState, Status
 
@@ -14,7 +16,6 @@ def standing(state: RepositoryState, key: Key) -> str:
     return accepted.status.value
 
 
-def withdrawn(state: RepositoryState) -> tuple[Key, ...]:
-    """What was withdrawn, the newest first.  Looks at every accepted package."""
-    found = [(accepted.changed, key) for key, accepted in state.accepted.items() if accepted.status is Status.WITHDRAWN]
-    return tuple(key for _, key in sorted(found, key=lambda item: (-item[0], item[1])))
+def last_first(state: RepositoryState, keys: Iterable[Key]) -> tuple[Key, ...]:
+    """Packages by their last change, the latest first."""
+    return tuple(sorted(keys, key=lambda key: (-state.accepted[key].changed, key)))

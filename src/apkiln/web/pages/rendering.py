@@ -36,9 +36,14 @@ def visible(value: object) -> object:
     return _HIDDEN.sub(lambda match: f"<U+{ord(match[0]):04X}>", value)
 
 
-def time_text(milliseconds: int) -> str:
-    """Unix milliseconds for people; UTC."""
-    return _moment(milliseconds).strftime("%Y-%m-%d %H:%M:%S UTC") if milliseconds else "never"
+def day_text(milliseconds: int) -> str:
+    """The day of Unix milliseconds, with hyphens at which no line breaks."""
+    return _moment(milliseconds).strftime("%Y\u2011%m\u2011%d")
+
+
+def clock_text(milliseconds: int) -> str:
+    """The time of day of Unix milliseconds; UTC."""
+    return _moment(milliseconds).strftime("%H:%M:%S UTC")
 
 
 def machine_time(milliseconds: int) -> str:
@@ -107,7 +112,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"time": time_text, "machine_time": machine_time, "size": size_text, "link": safe_link}
+    filters: dict[str, Any] = {"machine_time": machine_time, "size": size_text, "link": safe_link}
+    filters |= {"day": day_text, "clock": clock_text}
     made.filters |= filters
     made.globals |= {
         "page": addresses.page,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from apkiln.repository.browsing.standing import withdrawn
+from apkiln.repository.browsing.standing import last_first
 from apkiln.repository.ledger.state import RepositoryState
 from apkiln.web.pages.history_views import transaction_rows
 from apkiln.web.pages.package_views import version_row
@@ -84,7 +84,7 @@ def incidents(visit: Visit) -> Page:
 def withdrawals(visit: Visit) -> Page:
     """Everything that was withdrawn, the newest first."""
     with visit.shelf.reading() as state:
-        keys = visit.shelf.recent.get(("withdrawn", state.head.number), lambda: withdrawn(state))
+        keys = visit.at("withdrawn", lambda: last_first(state, visit.inventory.withdrawn))
         part = excerpt(visit.question, len(keys), ROWS)
         if not part.is_there:
             return missing(f"no page {visit.question.text('page')} of this list")
