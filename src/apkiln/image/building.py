@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from apkiln.acquire.access import Access
 from apkiln.acquire.packages import AcquiredPackage, acquire_packages, open_package
 from apkiln.core.arch import Arch
+from apkiln.core.errors import ConfigurationError
 from apkiln.core.value import value
 from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.oci import media_types
@@ -107,9 +108,13 @@ class BuiltImage:
 def build_image(configuration: ImageConfiguration, resolution: Resolution, options: BuildOptions, access: Access) -> BuiltImage:
     """Build every architecture of the plan.
 
-    Raises what acquiring, planning and the rules raise: see `acquire.packages.acquire_packages`,
+    Raises ConfigurationError (`unsupported-format`) and what acquiring, planning and the rules raise: see `acquire.packages.acquire_packages`,
     `rootfs.ownership.plan_tree` and the modules of `image.generated`.
     """
+    if configuration.format not in ("", "tar"):
+        message = f"layers of format `{configuration.format}` cannot be made"
+        hint = "`--output type=erofs,dest=FILE` writes the tree as one file system"
+        raise ConfigurationError(message, reason="unsupported-format", hint=hint)
     built = tuple(_build(configuration, item, resolution, options, access) for item in resolution.architectures)
     epoch = resolution.plan.epoch
     index = index_of((item.image for item in built), image_annotations(configuration, epoch, options.vcs_url))

@@ -94,7 +94,7 @@ def resolve(
 ) -> Resolution:
     """Decide which packages make the image, on all its architectures.
 
-    Raises ConfigurationError (`no-packages`, `no-repositories`, `unsupported-format`, `unsupported-base-image` where no base
+    Raises ConfigurationError (`no-packages`, `no-repositories`, `unsupported-base-image` where no base
     image can be opened, `base-package-changed`), UnsatisfiableError (also `architectures-differ`), and whatever loading keys,
     indexes and base images raises.
     """
@@ -202,8 +202,6 @@ def check_configuration(configuration: ImageConfiguration) -> None:
         raise ConfigurationError("the definition asks for no package", reason="no-packages")
     if contents.packages and not contents.repositories and not contents.build_repositories:
         raise ConfigurationError("the definition names no repository to solve against", reason="no-repositories")
-    if configuration.format not in ("", "tar"):
-        raise ConfigurationError(f"images of format `{configuration.format}` cannot be built", reason="unsupported-format")
 
 
 def resolved_architecture(
