@@ -108,8 +108,8 @@ class BuiltImage:
 def build_image(configuration: ImageConfiguration, resolution: Resolution, options: BuildOptions, access: Access) -> BuiltImage:
     """Build every architecture of the plan.
 
-    Raises ConfigurationError (`unsupported-format`) and what acquiring, planning and the rules raise: see `acquire.packages.acquire_packages`,
-    `rootfs.ownership.plan_tree` and the modules of `image.generated`.
+    Raises ConfigurationError (`unsupported-format`) and what acquiring, planning and the rules raise: see
+    `acquire.packages.acquire_packages`, `rootfs.ownership.plan_tree` and the modules of `image.generated`.
     """
     if configuration.format not in ("", "tar"):
         message = f"layers of format `{configuration.format}` cannot be made"
