@@ -27,6 +27,8 @@ class Bucket:
     region: str = "us-east-1"
     access_key: str = ""
     secret_key: Secret = Secret("")
+    timeout: int = 60
+    """Seconds that one request may take; a failed one is repeated with growing pauses for up to three minutes."""
 
 
 class ObjectBlobs:
@@ -127,7 +129,7 @@ def open_bucket(bucket: Bucket) -> ObjectBlobs:
     store = S3Store(
         bucket.name,
         prefix=bucket.prefix or None,
-        client_options={"allow_http": plain, "timeout": "60s"},
+        client_options={"allow_http": plain, "timeout": f"{bucket.timeout}s", "connect_timeout": f"{min(bucket.timeout, 10)}s"},
         virtual_hosted_style_request=False,
         **options,  # type: ignore[arg-type]
     )
