@@ -52,6 +52,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("repo", "init", "repo_init", "make an empty signed repository"),
     ("repo", "add", "repo_add", "verify packages and add them to a repository"),
     ("repo", "index", "repo_index", "write the index of a repository anew from its packages"),
+    ("repo", "sync", "repo_sync", "copy a repository to where it is served from"),
     ("repo", "keys", "repo_keys", "list the keys of a repository, and rotate those of a served one"),
     ("repo", "serve", "repo_serve", "serve repositories over HTTP, with transactions"),
     ("repo", "withdraw", "repo_withdraw", "withdraw builds of a served repository"),

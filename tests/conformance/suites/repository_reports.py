@@ -140,9 +140,44 @@ def http_client(given: Row, expected: Row) -> str:
     return ""
 
 
+def sync(given: Row, expected: Row) -> str:
+    """A copy that compares content: a file of the same name and size that is another one is replaced, before the index is."""
+    from pathlib import PurePosixPath
+
+    from apkiln.repository.copying import copy_repository
+    from apkiln.repository.initialising import initialise
+    from apkiln.repository.publishing import Workshop, add_packages
+    from apkiln.system.memory_files import MemoryFiles
+
+    file = next(name for name in given["remote"] if name.endswith(".apk"))
+    name, _, version = file.removesuffix(".apk").partition("-")
+    old, new = _twins(name, version)
+    files, here, there = MemoryFiles(), PurePosixPath("/local"), PurePosixPath("/remote")
+    initialise(here, files, key_name="score.rsa", architectures=["x86_64"])
+    files.put(f"/new/{file}", new)
+    add_packages(here, [PurePosixPath(f"/new/{file}")], [], Workshop(files))
+    files.put(f"{there}/x86_64/{file}", old)
+    plan = copy_repository(here, there, Workshop(files))
+    done = [path.rpartition("/")[2] for path in plan.uploads if not path.endswith(".pub")]
+    same = files.snapshot()[f"{there}/x86_64/{file}"] == new
+    return "" if same and done == expected["uploads"] else f"copies {done}, the file is {'new' if same else 'old'}"
+
+
+def _twins(name: str, version: str) -> tuple[bytes, bytes]:
+    """Two packages of one name, version and size with different content."""
+    by_size: dict[int, bytes] = {}
+    for number in range(1000):
+        data = _package(name, version, "x86_64", hashlib.sha256(b"%d" % number).digest())
+        if len(data) in by_size:
+            return by_size[len(data)], data
+        by_size[len(data)] = data
+    raise AssertionError("no two packages of one size")
+
+
 JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "publish-layout": publish_layout,
     "http-paths": http_paths,
     "mirror": mirror,
+    "sync": sync,
     "http-client": http_client,
 }
