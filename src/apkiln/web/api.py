@@ -21,6 +21,7 @@ from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, Usage
 from apkiln.repository.ledger.actions import Held, Manifest, Named, Refused
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.ledger.state import RepositoryState, Step, Transaction
+from apkiln.repository.promotion import present
 from apkiln.repository.service import RepositoryService
 from apkiln.system.partial_uploads import PartialUploads
 from apkiln.web import documents, tokens
@@ -186,10 +187,16 @@ def hold(data: JSONBody[documents.HoldRequest], request: Incoming) -> documents.
     desk = Desk(request)
     desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "admin"), "hold")
     place: str | int = data.blob or data.generation
-    if not place:
+    if not place or (data.blob and data.generation):
         raise UsageError("a hold names a blob or a generation", reason="empty-hold")
+    if not 0 <= data.until < 1 << 40:
+        raise FormatError(f"{data.until} is not a time in Unix seconds", reason="bad-time")
+    if data.blob and (not _is_digest(data.blob) or not present(desk.service.equipment.blobs, [data.blob])):
+        raise UsageError("there is no such blob", reason="not-found")
 
     def decide(state: RepositoryState) -> tuple[Held, ...]:
+        if data.generation and data.generation not in state.generations:
+            raise UsageError(f"there is no generation {data.generation}", reason="not-found")
         same = state.holds.get(place, 0) == data.until
         return () if same else (Held(data.until, data.blob, data.generation),)
 
@@ -236,8 +243,7 @@ async def upload(
 ) -> Response[dict[str, int]]:
     """The whole file, or with `Content-Range: bytes A-B/TOTAL` the next part of it; 201 when all of it is there and good."""
     desk = Desk(request)
-    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-        raise FormatError("a blob is named by 64 lower-case hex digits", reason="bad-digest")
+    _check_digest(digest)
     await _in_thread(lambda: desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "publish"), "upload"))
     chunks = pulled(_body(request), desk.pace)
     if not content_range:
@@ -259,6 +265,15 @@ async def upload(
     return Response({"size": size}, status_code=201)
 
 
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+def _check_digest(text: str) -> None:
+    if not _is_digest(text):
+        raise FormatError("a blob is named by 64 lower-case hex digits", reason="bad-digest")
+
+
 async def _body(request: Incoming) -> AsyncIterator[bytes]:
     try:
         async for chunk in request.stream():
@@ -270,8 +285,7 @@ async def _body(request: Incoming) -> AsyncIterator[bytes]:
 @get("/blobs/{digest:str}", sync_to_thread=True, summary="How much of an upload is there")
 def show_upload(digest: FromPath[str], request: Incoming) -> dict[str, int]:
     """Where the next part begins."""
-    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-        raise FormatError("a blob is named by 64 lower-case hex digits", reason="bad-digest")
+    _check_digest(digest)
     return {"received": Desk(request).uploads.received(digest)}
 
 

@@ -368,3 +368,21 @@ def test_what_is_accepted_is_in_the_index_or_its_publisher_was_told_no() -> None
     service = asking.service
     upload(service, service.open(ALICE, manifest_of(B)), [B])
     assert names(service) == ["a-1.0-r0"]
+
+
+def test_holds_of_what_is_not_there() -> None:
+    service = created()
+    asking = Client(service, (token("root", "admin"),))
+    bad = [
+        {"until": 1},
+        {"until": 1, "blob": "live"},
+        {"until": 1, "blob": "0" * 64},
+        {"until": 1, "generation": 77},
+        {"until": -1, "generation": 1},
+        {"until": 1 << 60, "generation": 1},
+        {"until": 1, "generation": 1, "blob": "0" * 64},
+    ]
+    for value in bad:
+        assert 400 <= asking.json("POST", "holds", value, "root").status < 500, value
+    assert service.refresh().holds == {}
+    assert asking.json("POST", "holds", {"until": 9, "generation": 1}, "root").status == 201
