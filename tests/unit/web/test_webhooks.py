@@ -126,7 +126,11 @@ def test_only_what_was_asked_for() -> None:
 def test_incidents_open_and_close() -> None:
     world, incidents = World(), Incidents()
     world.delivery.step(1)
-    steps: tuple[list[Difference], ...] = ([Difference("blob-missing", "x"), Difference("orphan", "y")], [Difference("orphan", "y", "still")], [])
+    steps: tuple[list[Difference], ...] = (
+        [Difference("blob-missing", "x"), Difference("orphan", "y")],
+        [Difference("orphan", "y", "still")],
+        [],
+    )
     for time, found in enumerate(steps):
         before = incidents.open
         world.delivery.tell(incident_events("os", before, incidents.take(found, time * 1000), time))
