@@ -1,12 +1,13 @@
 """The rules of a valid set of packages as clauses (spec apk.md §9, §10.6): what must hold, not what is preferred.
 
-One variable per package that the world can reach.  World items are switched on by assumption literals, so a subset of the
-world can be asked about; when an explanation is wanted, the facts about packages get such switches, too.
+One variable per package that the world can reach.  The clauses of a package are made when it is chosen for the first time, so
+the work goes with what is tried and not with what exists.  World items are switched on by assumption literals, so a subset of
+the world can be asked about; when an explanation is wanted, the facts about packages get such switches, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from apkiln.formats.apk.dependency import Dependency, hits
@@ -35,31 +36,39 @@ class RuleBase:
     def __init__(self, universe: Universe, world: Sequence[Dependency], step_limit: int, *, explain: bool = False) -> None:
         self.universe = universe
         self.world = tuple(world)
-        self.solver = ClauseSolver(step_limit)
+        self.solver = ClauseSolver(step_limit, None if explain else self._load)
         self.variables: dict[Candidate, int] = {}
         """In order of discovery."""
+        self.candidates: dict[int, Candidate] = {}
+        """The other way round."""
+        self.tried: list[Candidate] = []
+        """Packages whose clauses were made, in order."""
         self.facts: dict[int, Fact] = {}
         """Switch literal → fact; empty unless explaining."""
-        self._switches: dict[Fact, int] = {}
+        self._required: set[Candidate] | None = set() if explain else None
+        self._fact_switches: dict[Fact, int] = {}
         self._explain = explain
+        self._fitting: dict[Dependency, tuple[Candidate, ...]] = {}
         self._grants: dict[int, list[int]] = {}
         """Literal "a package is called for", or "a tag is allowed for a package" → literals that grant it."""
-        self._names: dict[Name, None] = {}
-        self._calls: dict[Candidate, list[tuple[Candidate | None, bool]]] = {}
-        """Who asks for a package (None = the world) and whether it may be picked for that alone."""
         self.switches = [self.solver.variable() for _ in self.world]
         """One per world item, in order."""
+        self._world_items = dict(zip(self.switches, self.world, strict=True))
         self.unasked = self.solver.variable()
         """Assume the negation, and every package must be called for by an item it may be picked for (§9)."""
+        self._askers: dict[str, list[Candidate]] = {}
+        """Name → packages that depend on it."""
         self._reach()
-        for candidate in self.variables:
-            self._package(candidate)
-        for item, switch in zip(self.world, self.switches, strict=True):
-            self._item(item, [-switch], None)
-        for name in self._names:
-            self._exclusive(name)
+        self._asked = {item.name for item in self.world if not item.conflict}
+        self.supported = self._supported()
+        """Packages of which must be said who calls for them, with those who do; None = the world."""
         if self.universe.tags:
             self._tags()
+
+    @property
+    def has_grants(self) -> bool:
+        """Whether a model must give every variable a value, because some literals need to be granted."""
+        return bool(self.supported) or bool(self.universe.tags)
 
     def solve(self, assumptions: Sequence[int]) -> bool:
         """Whether the rules and assumptions can hold together; `solver.core` as usual on False.
@@ -77,6 +86,15 @@ class RuleBase:
                     self.solver.add([-literal, *sorted(outside)])
         return False
 
+    def fitting(self, item: Dependency) -> tuple[Candidate, ...]:
+        """Packages that the item speaks of, in the order of the providers of its name."""
+        found = self._fitting.get(item)
+        if found is None:
+            provides = self.universe.name(item.name).providers
+            fits = [each.candidate for each in provides if hits(item, each.version, each.candidate.identity)]
+            found = self._fitting[item] = tuple(dict.fromkeys(each for each in fits if each in self.variables))
+        return found
+
     # ---- which packages matter
 
     def _reach(self) -> None:
@@ -87,13 +105,12 @@ class RuleBase:
             for candidate in dict.fromkeys([*(provide.candidate for provide in name.providers), *self._triggered_by(name)]):
                 if candidate in self.variables:
                     continue
-                self.variables[candidate] = self.solver.variable()
-                for text in [
-                    candidate.name,
-                    *(text for text, _ in candidate.provides),
-                    *(item.name for item in candidate.depends),
-                ]:
-                    self._names[self.universe.name(text)] = None
+                variable = self.variables[candidate] = self.solver.variable()
+                self.candidates[variable] = candidate
+                needed = dict.fromkeys([item.name for item in candidate.depends])
+                for text in needed:
+                    self._askers.setdefault(text, []).append(candidate)
+                for text in (candidate.name, *(text for text, _ in candidate.provides), *needed):
                     if text not in seen:
                         seen.add(text)
                         pending.append(text)
@@ -109,54 +126,109 @@ class RuleBase:
     def _known(self, text: str) -> bool:
         return any(provide.candidate in self.variables for provide in self.universe.name(text).providers)
 
+    # ---- who calls for whom
+
+    def _supported(self) -> dict[Candidate, list[Candidate | None]]:
+        """Packages that some item could take without being enough to pick them, and those that call for such packages, in
+        order of discovery.  Of all others no solution without surplus has one that nothing calls for."""
+        doubtful = [candidate for candidate in self.variables if candidate.provides and self._is_doubtful(candidate)]
+        callers: dict[Candidate, list[Candidate | None]] = {}
+        while doubtful:
+            candidate = doubtful.pop()
+            if candidate not in callers:
+                found = callers[candidate] = self._callers(candidate)
+                doubtful += [owner for owner in found if owner is not None]
+        return {candidate: callers[candidate] for candidate in self.variables if candidate in callers} if callers else {}
+
+    def _is_doubtful(self, candidate: Candidate) -> bool:
+        return candidate.priority == 0 and any(
+            not version and text != candidate.name and (text in self._asked or text in self._askers)
+            for text, version in candidate.provides
+        )
+
+    def _callers(self, candidate: Candidate) -> list[Candidate | None]:
+        """Who asks for a package in a way that is enough to pick it."""
+        found: dict[Candidate | None, None] = {}
+        for text in dict.fromkeys([candidate.name, *(text for text, _ in candidate.provides)]):
+            name = self.universe.name(text)
+            provides = [each for each in name.providers if each.candidate is candidate and may_be_picked(name, each)]
+            items = [(None, item) for item in self.world if item.name == text]
+            owned = [(owner, item) for owner in self._askers.get(text, ()) for item in owner.depends if item.name == text]
+            for owner, item in [*items, *owned] if provides else []:
+                if not item.conflict and any(hits(item, each.version, candidate.identity) for each in provides):
+                    found[owner] = None
+        return list(found)
+
+    def _all_callers(self, candidate: Candidate) -> list[Candidate]:
+        """Packages with a dependency that this one meets."""
+        found: dict[Candidate, None] = {}
+        for text in dict.fromkeys([candidate.name, *(text for text, _ in candidate.provides)]):
+            for owner in self._askers.get(text, ()):
+                if any(item.name == text and not item.conflict and candidate in self.fitting(item) for item in owner.depends):
+                    found[owner] = None
+        return list(found)
+
     # ---- rules
+
+    def require(self, candidates: Iterable[Candidate]) -> None:
+        """When explaining: make the clauses of the world and of some packages; all other packages have none."""
+        for switch in self.switches:
+            for clause in self._load(switch):
+                self.solver.add(clause)
+        for candidate in candidates:
+            if self._required is not None:
+                self._required.add(candidate)
+            for clause in self._load(self.variables[candidate]):
+                self.solver.add(clause)
+
+    def binds(self, candidate: Candidate) -> bool:
+        """Whether the items of a package count."""
+        return self._required is None or candidate in self._required
+
+    def _load(self, variable: int) -> Iterable[list[int]]:
+        """Clauses that matter once a variable is true."""
+        item = self._world_items.get(variable)
+        if item is not None:
+            return self._item(item, -variable, None)
+        candidate = self.candidates.get(variable)
+        if candidate is None:
+            return ()
+        self.tried.append(candidate)
+        return self._package(candidate, variable)
 
     def _switch(self, fact: Fact) -> list[int]:
         """Literal that is false while the fact is switched on; none when nothing is to be explained."""
-        if not self._explain:
-            return []
-        found = self._switches.get(fact)
+        found = self._fact_switches.get(fact)
         if found is None:
-            found = self._switches[fact] = self.solver.variable()
+            found = self._fact_switches[fact] = self.solver.variable()
             self.facts[found] = fact
         return [-found]
 
-    def _package(self, candidate: Candidate) -> None:
-        variable = self.variables[candidate]
+    def _package(self, candidate: Candidate, variable: int) -> Iterator[list[int]]:
         reason = candidate.unusable or ("" if candidate.reachable else "unavailable")
         if reason:
             fact = Fact(reason, candidate.record.name_version, candidate.defect)
-            self.solver.add([*self._switch(fact), -variable])
+            yield [*(self._switch(fact) if self._explain else ()), -variable]
             return
         for item in candidate.depends:
-            self._item(item, [-variable], candidate)
-        self._own_names(candidate, variable)
+            yield from self._item(item, -variable, candidate)
+        yield from self._names(candidate, variable)
+        callers = self.supported.get(candidate)
+        if callers is not None and None not in callers:
+            fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
+            literals = [self.variables[owner] for owner in callers if owner is not None]
+            self._grants[variable] = [self.unasked, *literals]
+            yield [*(self._switch(fact) if self._explain else ()), -variable, self.unasked, *literals]
 
-    def _own_names(self, candidate: Candidate, variable: int) -> None:
-        """A name given twice, one of them with a version, makes a package conflict with itself (§9)."""
-        owned: dict[str, str] = {candidate.name: candidate.record.version}
-        for text, version in candidate.provides:
-            if text in owned and (version or owned[text]):
-                fact = Fact("exclusive-name", text, "provided twice", candidate.record.name_version)
-                self.solver.add([*self._switch(fact), -variable])
-            owned.setdefault(text, version)
-
-    def _item(self, item: Dependency, prefix: list[int], owner: Candidate | None) -> None:
-        name = self.universe.name(item.name)
-        fitting: dict[Candidate, None] = {}
-        for provide in name.providers:
-            candidate = provide.candidate
-            if candidate in self.variables and hits(item, provide.version, candidate.identity):
-                fitting[candidate] = None
-                if not item.conflict:
-                    self._calls.setdefault(candidate, []).append((owner, may_be_picked(name, provide)))
-        prefix = [*prefix, *self._switch(self._item_fact(item, owner, fitting))]
+    def _item(self, item: Dependency, given: int, owner: Candidate | None) -> Iterator[list[int]]:
+        fitting = self.fitting(item)
+        prefix = [*(self._switch(self._item_fact(item, owner, fitting)) if self._explain else ()), given]
         if not item.conflict:
-            self.solver.add([*prefix, *(self.variables[candidate] for candidate in fitting)])
+            yield [*prefix, *(self.variables[candidate] for candidate in fitting)]
             return
         for candidate in fitting:
             if candidate is not owner:
-                self.solver.add([*prefix, -self.variables[candidate]])
+                yield [*prefix, -self.variables[candidate]]
 
     def _item_fact(self, item: Dependency, owner: Candidate | None, fitting: Iterable[Candidate]) -> Fact:
         about = owner.record.name_version if owner else ""
@@ -168,86 +240,48 @@ class RuleBase:
         providers = {provide.candidate.record.name_version for provide in self.universe.name(item.name).providers}
         return Fact("version" if providers else "no-such-package", about, str(item), " ".join(sorted(providers)))
 
-    def support(self) -> None:
-        """Every package is called for by an item it may be picked for by itself, unless `unasked` holds.
+    def _names(self, candidate: Candidate, variable: int) -> Iterator[list[int]]:
+        """At most one package owns a name, unless all share it unversioned; a name given twice, one of them with a version,
+        makes a package conflict with itself (§9)."""
+        owned: dict[str, str] = {}
+        for text, version in ((candidate.name, candidate.record.version), *candidate.provides):
+            if text in owned and (version or owned[text]):
+                fact = Fact("exclusive-name", text, "provided twice", candidate.record.name_version)
+                yield [*(self._switch(fact) if self._explain else ()), -variable]
+            owned[text] = owned.get(text) or version
+        for text, version in owned.items():
+            name = self.universe.name(text)
+            rivals = {
+                each.candidate: None
+                for each in name.providers
+                if (version or each.version) and each.candidate is not candidate and each.candidate in self.variables
+            }
+            prefix = self._switch(self._name_fact(name)) if self._explain and rivals else []
+            for rival in rivals:
+                yield [*prefix, -variable, -self.variables[rival]]
 
-        That needs saying only of packages that some item could take without being enough to pick them, and of those that
-        call for such packages; of all others no solution without surplus has one that nothing calls for.
-        """
-        callers = {candidate: self._callers(candidate) for candidate in self.variables}
-        doubtful = [candidate for candidate, calls in self._calls.items() if not all(alone for _, alone in calls)]
-        for candidate in self._closed(doubtful, callers):
-            calls = callers[candidate]
-            if None in calls:
-                continue
-            variable = self.variables[candidate]
-            fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
-            literals = [self.variables[owner] for owner in calls if owner is not None]
-            self.solver.add([*self._switch(fact), -variable, self.unasked, *literals])
-            self._grants[variable] = [self.unasked, *literals]
-
-    def _callers(self, candidate: Candidate) -> list[Candidate | None]:
-        """Who asks for a package in a way that is enough to pick it; None = the world."""
-        return list(dict.fromkeys(owner for owner, alone in self._calls.get(candidate, ()) if alone))
-
-    def _closed(self, some: Iterable[Candidate], callers: Mapping[Candidate, Sequence[Candidate | None]]) -> Sequence[Candidate]:
-        """`some` and whoever calls for them, directly or not, in order of discovery."""
-        reached = set(some)
-        pending = list(reached)
-        while pending:
-            for owner in callers[pending.pop()]:
-                if owner is not None and owner not in reached:
-                    reached.add(owner)
-                    pending.append(owner)
-        return [candidate for candidate in self.variables if candidate in reached]
-
-    def _exclusive(self, name: Name) -> None:
-        """At most one package owns a name, unless all share it unversioned (§9)."""
-        owners: dict[Candidate, bool] = {}
-        for provide in name.providers:
-            if provide.candidate in self.variables:
-                owners[provide.candidate] = owners.get(provide.candidate, False) or bool(provide.version)
-        owning = [self.variables[candidate] for candidate, versioned in owners.items() if versioned]
-        sharing = [self.variables[candidate] for candidate, versioned in owners.items() if not versioned]
-        if len(owning) + bool(sharing) < 2:
-            return
-        by = " ".join(sorted(candidate.record.name_version for candidate in owners))
-        prefix = self._switch(Fact("exclusive-name", name.text, "", by))
-        taken = self.solver.variable()
-        for variable in owning:
-            self.solver.add([*prefix, -variable, taken])
-        for variable in sharing:
-            self.solver.add([*prefix, -variable, -taken])
-        self._at_most_one(owning, prefix)
-
-    def _at_most_one(self, variables: Sequence[int], prefix: list[int]) -> None:
-        """A ladder: linear in the number of variables."""
-        before = 0
-        for variable in variables:
-            if before:
-                self.solver.add([*prefix, -before, -variable])
-            following = self.solver.variable()
-            self.solver.add([*prefix, -variable, following])
-            if before:
-                self.solver.add([*prefix, -before, following])
-            before = following
+    def _name_fact(self, name: Name) -> Fact:
+        owners = {each.candidate.record.name_version for each in name.providers if each.candidate in self.variables}
+        return Fact("exclusive-name", name.text, "", " ".join(sorted(owners)))
 
     def _tags(self) -> None:
         """A package that only tagged repositories have needs the tag from the world or from who depends on it (§10.2)."""
-        callers: dict[Candidate, list[Candidate]] = {candidate: [] for candidate in self.variables}
-        for owner in self.variables:
-            for candidate in dict.fromkeys(fit for item in owner.depends if not item.conflict for fit in self._fitting(item)):
-                callers[candidate].append(owner)
         pinned = [candidate for candidate in self.variables if not (candidate.always_allowed or candidate.tags & UNTAGGED)]
-        concerned = self._closed(pinned, callers)
-        holds = {(candidate, bit): self.solver.variable() for candidate in concerned for bit in self.universe.tags.values()}
+        callers: dict[Candidate, list[Candidate]] = {}
+        pending = list(pinned)
+        while pending:
+            candidate = pending.pop()
+            if candidate not in callers:
+                callers[candidate] = self._all_callers(candidate)
+                pending += callers[candidate]
+        bits = list(self.universe.tags.values())
+        holds = {(candidate, bit): self.solver.variable() for candidate in self.variables if candidate in callers for bit in bits}
         grants = {(candidate, bit): [holds[owner, bit] for owner in callers[candidate]] for candidate, bit in holds}
         for item, switch in zip(self.world, self.switches, strict=True):
             bit = self.universe.tags.get(item.tag, 0)
-            if bit and not item.conflict:
-                for candidate in self._fitting(item):
-                    if (candidate, bit) in grants:
-                        grants[candidate, bit].append(switch)
+            for candidate in self.fitting(item) if bit and not item.conflict else ():
+                if (candidate, bit) in grants:
+                    grants[candidate, bit].append(switch)
         for (candidate, bit), givers in grants.items():
             held = holds[candidate, bit]
             self.solver.add([-held, self.variables[candidate]])
@@ -255,14 +289,8 @@ class RuleBase:
             self._grants[held] = givers
         for candidate in pinned:
             fact = Fact("tag", candidate.record.name_version, " ".join(f"@{tag}" for _, tag in candidate.repositories))
-            bits = [bit for bit in self.universe.tags.values() if candidate.tags & bit]
-            literals = [holds[candidate, bit] for bit in bits]
-            self.solver.add([*self._switch(fact), -self.variables[candidate], *literals])
-
-    def _fitting(self, item: Dependency) -> Iterable[Candidate]:
-        for provide in self.universe.name(item.name).providers:
-            if provide.candidate in self.variables and hits(item, provide.version, provide.candidate.identity):
-                yield provide.candidate
+            literals = [holds[candidate, bit] for bit in bits if candidate.tags & bit]
+            self.solver.add([*(self._switch(fact) if self._explain else ()), -self.variables[candidate], *literals])
 
 
 def may_be_picked(name: Name, provide: Provide) -> bool:

@@ -13,6 +13,7 @@ from apkiln.solver.greedy import sorted_world
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.satisfiability import StepLimitReached
 from apkiln.solver.universe import Universe
+from apkiln.solver.walk import Walk, newest_first
 
 EXACT_WORLD = 64
 """Up to this many world items the smallest set is exact; above, and when the effort ends, it is only irreducible."""
@@ -60,27 +61,26 @@ class Unsatisfiable(UnsatisfiableError):
 def explain(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> Unsatisfiable:
     """The error for a request that has no solution.  Raises StepLimitReached when the budget ends before a conflict is found."""
     world = sorted_world(request.world)
-    rules = _rules(repositories, request, arch, world)
-    numbers = list(range(len(world)))
-    conflict, smallest = _smallest(rules, numbers)
-    facts, irreducible = _facts(rules, conflict)
-    suggestions = _suggestions(repositories, request, arch, world, conflict)
+    universe = Universe(repositories, request, arch)
+    conflict, smallest = _smallest(_rules(universe, world, request.step_limit), range(len(world)))
     items = tuple(world[number] for number in conflict)
+    facts, irreducible = _facts(universe, items, request.step_limit)
+    suggestions = _suggestions(universe, request.step_limit, world, conflict)
     return Unsatisfiable(Explanation(items, facts, smallest, irreducible, suggestions))
 
 
-def _rules(repositories: Sequence[SolverRepository], request: Request, arch: Arch, world: Sequence[Dependency]) -> RuleBase:
-    rules = RuleBase(Universe(repositories, request, arch), world, request.step_limit, explain=True)
-    rules.support()
+def _rules(universe: Universe, world: Sequence[Dependency], step_limit: int, *, explain: bool = False) -> RuleBase:
+    rules = RuleBase(universe, world, step_limit, explain=explain)
+    if not rules.has_grants:
+        rules.solver.choose = Walk(rules, newest_first).next
     return rules
 
 
 def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]:
     """World items (positions) of a smallest conflicting set; ties go to the earlier items."""
-    always = [*rules.facts, -rules.unasked]
 
     def holds(chosen: Sequence[int]) -> bool:
-        return rules.solve([*always, *(rules.switches[number] for number in chosen)])
+        return rules.solve([-rules.unasked, *(rules.switches[number] for number in chosen)])
 
     if holds(numbers):
         raise AssertionError("only contradictions are explained")
@@ -161,20 +161,31 @@ def _hit(sets: Sequence[frozenset[int]], size: int, chosen: tuple[int, ...]) -> 
     return None
 
 
-def _facts(rules: RuleBase, conflict: Sequence[int]) -> tuple[tuple[Fact, ...], bool]:
-    """An irreducible set of facts for a conflict, from the request along the chain of needs."""
-    always = [-rules.unasked, *(rules.switches[number] for number in conflict)]
-    rules.solver.steps_left = EFFORT + len(rules.facts)
-    if rules.solve([*always, *rules.facts]):
+def _facts(universe: Universe, conflict: Sequence[Dependency], step_limit: int) -> tuple[tuple[Fact, ...], bool]:
+    """An irreducible set of facts for a conflict, from the request along the chain of needs.
+
+    Only packages that a refutation tried can take part in one.
+    """
+    plain = _rules(universe, conflict, step_limit)
+    if plain.solve([-plain.unasked, *plain.switches]):
+        raise AssertionError("the conflict stands")
+    rules = _rules(universe, conflict, EFFORT, explain=True)
+    rules.require(plain.tried)
+    rules.solver.steps_left = step_limit
+    always = [-rules.unasked, *rules.switches]
+    literals = list(rules.facts)
+    if rules.solve([*always, *literals]):
         raise AssertionError("the conflict stands with all facts")
-    core = set(rules.solver.core)
-    literals = [literal for literal in rules.facts if literal in core]
 
     def holds(chosen: Sequence[int]) -> bool:
         return rules.solve([*always, *chosen])
 
+    def refuted() -> set[int]:
+        return set(rules.solver.core)
+
+    core = refuted()
     rules.solver.steps_left = EFFORT
-    kept, irreducible = _irreducible(literals, holds, lambda: set(rules.solver.core))
+    kept, irreducible = _irreducible([literal for literal in literals if literal in core], holds, refuted)
     return tuple(_chain([rules.facts[literal] for literal in kept])), irreducible
 
 
@@ -192,16 +203,15 @@ def _chain(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def _suggestions(
-    repositories: Sequence[SolverRepository], request: Request, arch: Arch, world: Sequence[Dependency], conflict: Sequence[int]
+    universe: Universe, step_limit: int, world: Sequence[Dependency], conflict: Sequence[int]
 ) -> tuple[Suggestion, ...]:
     """Single changes of one conflicting item after which the whole world can be met."""
-    tags = sorted({repository.tag for repository in repositories if repository.tag})
+    tags = sorted(universe.tags)
     found: list[Suggestion] = []
     for number in conflict:
         for suggestion, instead in _variants(world[number], tags):
             changed = [*world[:number], *instead, *world[number + 1 :]]
-            rules = RuleBase(Universe(repositories, request, arch), changed, request.step_limit)
-            rules.support()
+            rules = _rules(universe, changed, step_limit)
             try:
                 possible = rules.solve([*rules.switches, -rules.unasked])
             except StepLimitReached:

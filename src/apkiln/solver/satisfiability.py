@@ -7,7 +7,7 @@ completion is best.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 
@@ -16,13 +16,24 @@ class StepLimitReached(Exception):
 
 
 class ClauseSolver:
-    """Clauses over variables 1…n; grows between questions."""
+    """Clauses over variables 1…n; grows between questions, and by what `load` brings.
 
-    def __init__(self, step_limit: int) -> None:
+    With `choose`, it is asked for the next literal to try when all assumptions hold; None ends the search with a model in
+    which every variable without a value is false.
+    """
+
+    def __init__(self, step_limit: int, load: Callable[[int], Iterable[list[int]]] | None = None) -> None:
+        """`load`: clauses that matter from the moment a variable is true for the first time."""
         self.steps_left = step_limit
         """Conflicts and decisions still allowed, over all questions."""
         self.core: list[int] = []
         """After a `False` answer: assumptions that cannot hold together; empty when the clauses alone cannot."""
+        self.choose: Callable[[], int | None] | None = None
+        self.lowest_level = 0
+        """The lowest level that was left since `choose` set it higher."""
+        self._load = load
+        self._loaded = bytearray(1)
+        self._assumed: Sequence[int] = ()
         self._values: list[int] = [0]
         self._levels: list[int] = [0]
         self._reasons: list[list[int] | None] = [None]
@@ -46,15 +57,31 @@ class ClauseSolver:
         number = len(self._values) - 1
         self._watches[number] = []
         self._watches[-number] = []
+        self._loaded.append(0)
         heappush(self._order, (0.0, number))
         return number
+
+    @property
+    def level(self) -> int:
+        """How many assumptions and decisions hold now."""
+        return len(self._borders)
+
+    @property
+    def trail(self) -> Sequence[int]:
+        """Literals that hold now, in the order in which they came to."""
+        return self._trail
+
+    def value(self, literal: int) -> int:
+        """1 when the literal holds now, -1 when its negation does, 0 when it is open."""
+        value = self._values[abs(literal)]
+        return value if literal > 0 else -value
 
     def add(self, literals: Iterable[int]) -> None:
         """A clause: at least one literal holds."""
         self._backtrack(0)
         clause: list[int] = []
         for literal in dict.fromkeys(literals):
-            value = self._value(literal)
+            value = self.value(literal)
             if value > 0 or -literal in clause:
                 return
             if value == 0:
@@ -72,13 +99,14 @@ class ClauseSolver:
         return self._values[variable] > 0
 
     def solve(self, assumptions: Sequence[int] = ()) -> bool:
-        """Whether all clauses and assumptions can hold together; the model stays readable until the next call."""
-        self._backtrack(0)
+        """Whether all clauses and assumptions can hold together; the model stays readable until the next call.
+
+        What follows from assumptions at the beginning that are those of the call before is not worked out again.
+        """
+        self._backtrack(self._shared(assumptions))
+        self._assumed = tuple(assumptions)
         self.core = []
-        if self._broken or self._propagate() is not None:
-            self._broken = True
-            return False
-        while True:
+        while not self._broken:
             conflict = self._propagate()
             if conflict is not None:
                 if not self._learn(conflict):
@@ -91,12 +119,21 @@ class ClauseSolver:
                 return False
             self._borders.append(len(self._trail))
             self._assign(literal, None)
+        return False
+
+    def _shared(self, assumptions: Sequence[int]) -> int:
+        level = 0
+        for literal, before in zip(assumptions, self._assumed, strict=False):
+            if literal != before or level == len(self._borders):
+                break
+            level += 1
+        return level
 
     def _next(self, assumptions: Sequence[int]) -> int | None:
-        """The next decision; None when everything is assigned, 0 when an assumption is refuted (`core` is set)."""
+        """The next decision; None when everything is decided, 0 when an assumption is refuted (`core` is set)."""
         while len(self._borders) < len(assumptions):
             literal = assumptions[len(self._borders)]
-            value = self._value(literal)
+            value = self.value(literal)
             if value < 0:
                 self.core = self._assumptions_behind(literal)
                 return 0
@@ -104,6 +141,8 @@ class ClauseSolver:
                 return literal
             self._borders.append(len(self._trail))
         self._spend()
+        if self.choose is not None:
+            return self.choose()
         while self._order:
             _, variable = heappop(self._order)
             if self._values[variable] == 0:
@@ -114,10 +153,6 @@ class ClauseSolver:
         self.steps_left -= 1
         if self.steps_left < 0:
             raise StepLimitReached
-
-    def _value(self, literal: int) -> int:
-        value = self._values[abs(literal)]
-        return value if literal > 0 else -value
 
     def _attach(self, clause: list[int]) -> None:
         self._watches[-clause[0]].append(clause)
@@ -136,6 +171,10 @@ class ClauseSolver:
         while self._head < len(self._trail):
             false = self._trail[self._head]
             self._head += 1
+            if false > 0 and self._load is not None and not self._loaded[false]:
+                conflict = self._bring(false, self._load)
+                if conflict is not None:
+                    return conflict
             watching = self._watches[false]
             kept: list[list[int]] = []
             for position, clause in enumerate(watching):
@@ -153,6 +192,27 @@ class ClauseSolver:
                         self._assign(first, clause)
             self._watches[false] = kept
         return None
+
+    def _bring(self, variable: int, load: Callable[[int], Iterable[list[int]]]) -> list[int] | None:
+        """Take the clauses of a variable that became true; one that is violated at once, or None."""
+        self._loaded[variable] = 1
+        violated: list[int] | None = None
+        for literals in load(variable):
+            clause = list(dict.fromkeys(literals))
+            if any(-literal in clause for literal in clause):
+                continue
+            clause.sort(key=self._place)
+            if len(clause) > 1:
+                self._attach(clause)
+            if self.value(clause[0]) < 0:
+                violated = clause if violated is None or len(clause) < len(violated) else violated
+            elif self.value(clause[0]) == 0 and (len(clause) == 1 or self.value(clause[1]) < 0):
+                self._assign(clause[0], clause)
+        return violated
+
+    def _place(self, literal: int) -> int:
+        """Where a literal of a new clause belongs: what may hold first, then what was refuted last."""
+        return -self._levels[abs(literal)] if self.value(literal) < 0 else -len(self._trail) - len(self._values)
 
     def _rewatch(self, clause: list[int]) -> bool:
         values = self._values
@@ -226,6 +286,7 @@ class ClauseSolver:
     def _backtrack(self, level: int) -> None:
         if len(self._borders) <= level:
             return
+        self.lowest_level = min(self.lowest_level, level)
         border = self._borders[level]
         for literal in self._trail[border:]:
             variable = abs(literal)

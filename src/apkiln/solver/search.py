@@ -2,7 +2,8 @@
 
 The best solution is the lexicographically first one: names are taken in the order of the sorted world, then breadth first
 along `D:` of what was chosen; each gets the first candidate, in the order of §10.4 rows 4-15, with which the rest can still
-be completed.  Whether it can is asked of a clause solver, so nothing is tried twice.
+be completed.  The clause solver is led along just that way, and what it refutes, it refutes for good, so it ends at the first
+solution there is; where packages or tags need to be granted, it is asked about each candidate instead.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from apkiln.solver.clauses import RuleBase
 from apkiln.solver.greedy import sorted_world
 from apkiln.solver.preference import compare
 from apkiln.solver.triggers import Triggers
-from apkiln.solver.universe import Candidate, Name, Provide, Universe
+from apkiln.solver.universe import Candidate, Provide, Universe
+from apkiln.solver.walk import Walk, newest_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +41,80 @@ class Search:
         self._world = sorted_world(world)
         self._limit = step_limit
         self._rules = RuleBase(universe, self._world, step_limit)
-        self._rules.support()
         self._solver = self._rules.solver
         self._assumptions: list[int] = []
         self._chosen: dict[Candidate, None] = {}
 
     def run(self) -> Found | None:
         """The best solution, or None: there is none."""
-        self._assumptions = [*self._rules.switches, -self._rules.unasked]
-        if not self._rules.solve(self._assumptions):
-            return None
         self._prepare()
-        self._settle([(item, None) for item in self._world if not item.conflict])
-        self._supporters()
+        found = self._asked() if self._rules.has_grants else self._led()
+        if not found:
+            return None
         self._prune()
         left_out = self._triggered()
         return Found(tuple(self._chosen), tuple(left_out), self._limit - self._solver.steps_left)
+
+    # ---- led along the way
+
+    def _led(self) -> bool:
+        walk = Walk(self._rules, self._ranked, inherit=True)
+        self._solver.choose = walk.next
+        found = self._rules.solve([*self._rules.switches, -self._rules.unasked])
+        self._chosen = dict(walk.chosen)
+        return found
+
+    # ---- asked at every step, where packages or tags need to be granted
+
+    def _asked(self) -> bool:
+        self._assumptions = [*self._rules.switches, -self._rules.unasked]
+        if not self._rules.solve(self._assumptions):
+            return False
+        self._settle([(item, None) for item in self._world if not item.conflict])
+        self._supporters()
+        return True
+
+    def _settle(self, items: Iterable[tuple[Dependency, Candidate | None]]) -> None:
+        pending = deque(items)
+        while pending:
+            item, owner = pending.popleft()
+            fitting = self._rules.fitting(item)
+            for candidate in fitting if owner is not None else ():
+                assert owner is not None
+                candidate.wish |= owner.inherited_wish
+                candidate.inherited_wish |= owner.inherited_wish
+                candidate.allowed_tags |= owner.allowed_tags
+            if any(candidate in self._chosen for candidate in fitting):
+                continue
+            candidate = self._best(item, fitting)
+            self._chosen[candidate] = None
+            pending.extend((needed, candidate) for needed in candidate.depends if not needed.conflict)
+
+    def _best(self, item: Dependency, fitting: Sequence[Candidate]) -> Candidate:
+        for candidate in self._ranked(item, fitting):
+            variable = self._rules.variables[candidate]
+            if self._rules.solve([*self._assumptions, variable]):
+                self._assumptions.append(variable)
+                return candidate
+        raise AssertionError("the clauses can be met, so one of the fitting packages can be chosen")
+
+    def _supporters(self) -> None:
+        """Decide every package that was not chosen: none of them where possible."""
+        variables = self._rules.variables
+        open_candidates = [candidate for candidate in variables if candidate not in self._chosen]
+        if self._rules.solve([*self._assumptions, *(-variables[candidate] for candidate in open_candidates)]):
+            return
+        for candidate in open_candidates:
+            if candidate in self._chosen:
+                continue
+            if self._rules.solve([*self._assumptions, -variables[candidate]]):
+                self._assumptions.append(-variables[candidate])
+            else:
+                self._assumptions.append(variables[candidate])
+                self._chosen[candidate] = None
+                self._settle([(item, candidate) for item in candidate.depends if not item.conflict])
+
+    # ---- both
 
     def _prepare(self) -> None:
         """Tags of the world items count in the preference."""
@@ -65,78 +125,55 @@ class Search:
                     provide.candidate.allowed_tags |= bit
                     provide.candidate.preferred_tags = bit
 
-    def _settle(self, items: Iterable[tuple[Dependency, Candidate | None]]) -> None:
-        pending = deque(items)
-        while pending:
-            item, owner = pending.popleft()
-            name = self._universe.name(item.name)
-            fitting = [provide for provide in name.providers if self._fits(item, provide)]
-            if owner is not None:
-                for provide in fitting:
-                    self._inherit(provide.candidate, owner)
-            if any(provide.candidate in self._chosen for provide in fitting):
-                continue
-            candidate = self._best(name, fitting)
-            self._chosen[candidate] = None
-            pending.extend((needed, candidate) for needed in candidate.depends if not needed.conflict)
+    def _ranked(self, item: Dependency, candidates: Sequence[Candidate]) -> Iterable[Candidate]:
+        """By §10.4, of what a candidate provides under the item's name the best that fits."""
+        if len(candidates) == 1:
+            return candidates
+        name = self._universe.name(item.name)
+        among = set(candidates)
 
-    def _fits(self, item: Dependency, provide: Provide) -> bool:
-        return provide.candidate in self._rules.variables and hits(item, provide.version, provide.candidate.identity)
-
-    @staticmethod
-    def _inherit(candidate: Candidate, owner: Candidate) -> None:
-        candidate.wish |= owner.inherited_wish
-        candidate.inherited_wish |= owner.inherited_wish
-        candidate.allowed_tags |= owner.allowed_tags
-
-    def _best(self, name: Name, fitting: Sequence[Provide]) -> Candidate:
         def order(a: Provide, b: Provide) -> int:
             return compare(b, a, name)
 
-        ranked = sorted(fitting, key=cmp_to_key(order))
-        for candidate in dict.fromkeys(provide.candidate for provide in ranked):
-            variable = self._rules.variables[candidate]
-            if self._rules.solve([*self._assumptions, variable]):
-                self._assumptions.append(variable)
-                return candidate
-        raise AssertionError("the clauses can be met, so one of the fitting packages can be chosen")
-
-    def _supporters(self) -> None:
-        """Decide every package that was not chosen: none of them where possible."""
-        open_candidates = [candidate for candidate in self._rules.variables if candidate not in self._chosen]
-        refused = [-self._rules.variables[candidate] for candidate in open_candidates]
-        if self._rules.solve([*self._assumptions, *refused]):
-            return
-        for candidate in open_candidates:
-            variable = self._rules.variables[candidate]
-            if candidate in self._chosen:
-                continue
-            if self._rules.solve([*self._assumptions, -variable]):
-                self._assumptions.append(-variable)
-            else:
-                self._assumptions.append(variable)
-                self._chosen[candidate] = None
-                self._settle([(item, candidate) for item in candidate.depends if not item.conflict])
+        fitting = [
+            provide
+            for provide in name.providers
+            if provide.candidate in among and hits(item, provide.version, provide.candidate.identity)
+        ]
+        return dict.fromkeys(provide.candidate for provide in sorted(fitting, key=cmp_to_key(order)))
 
     def _prune(self) -> None:
         """Leave out what the rest does not need after all, latest choices first: no proper subset stays a solution."""
+        needed = self._needed()
+        if len(needed) == len(self._chosen):
+            return
         variables = self._rules.variables
+        if not self._rules.has_grants:
+            self._solver.choose = Walk(self._rules, newest_first).next
         outside = [-variable for candidate, variable in variables.items() if candidate not in self._chosen]
         base = [*self._rules.switches, -self._rules.unasked, *outside]
         for candidate in reversed(list(self._chosen)):
-            if candidate in self._chosen and self._rules.solve([*base, -variables[candidate]]):
+            if candidate in self._chosen and candidate not in needed and self._rules.solve([*base, -variables[candidate]]):
                 gone = [other for other in self._chosen if not self._solver.holds(variables[other])]
                 for other in gone:
                     del self._chosen[other]
                 base += [-variables[other] for other in gone]
 
+    def _needed(self) -> set[Candidate]:
+        """Chosen packages without which something that must stay would miss something."""
+        needed: set[Candidate] = set()
+        pending = [item for item in self._world if not item.conflict]
+        while pending:
+            fitting = [candidate for candidate in self._rules.fitting(pending.pop()) if candidate in self._chosen]
+            if len(fitting) == 1 and fitting[0] not in needed:
+                needed.add(fitting[0])
+                pending += [item for item in fitting[0].depends if not item.conflict]
+        return needed
+
     def _triggered(self) -> list[tuple[Candidate, str]]:
         """install_if to a fixpoint: what fits joins, with its dependencies; what does not is named."""
-        self._assumptions = [
-            *self._rules.switches,
-            self._rules.unasked,
-            *(self._rules.variables[candidate] for candidate in self._chosen),
-        ]
+        variables = self._rules.variables
+        self._assumptions = [*self._rules.switches, self._rules.unasked, *(variables[each] for each in self._chosen)]
         left_out: dict[Candidate, str] = {}
         while True:
             triggers = Triggers(self._universe, self._world, self._chosen)
@@ -144,7 +181,9 @@ class Search:
             if fresh is None:
                 names = {candidate.name for candidate in self._chosen}
                 return [(candidate, why) for candidate, why in left_out.items() if candidate.name not in names]
-            variable = self._rules.variables.get(fresh)
+            variable = variables.get(fresh)
+            if not self._rules.has_grants:
+                self._solver.choose = Walk(self._rules, newest_first).next
             if variable is None or not self._rules.solve([*self._assumptions, variable]):
                 left_out[fresh] = triggers.obstacle(fresh) or "it does not fit"
                 continue
