@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from tests.sample_packages import SamplePackage, sample_index, sample_package, sample_signer
@@ -14,6 +17,7 @@ from tests.service_workshop import (
     created,
     fetch,
     hex_of,
+    key_change,
     listed,
     manifest_of,
     names,
@@ -28,14 +32,21 @@ from apkiln.core.errors import VerificationError
 from apkiln.formats.apk.index import read_index
 from apkiln.formats.apk.index_text import parse_index_text
 from apkiln.formats.apk.package import read_package
+from apkiln.repository.browsing.differences import difference
+from apkiln.repository.browsing.inventory import Inventory
 from apkiln.repository.collecting import collect
+from apkiln.repository.direct import DirectPath
 from apkiln.repository.equipment import Policy
 from apkiln.repository.gate import World
-from apkiln.repository.ledger.actions import Indexed, Live, Manifest
-from apkiln.repository.ledger.rows import decode
+from apkiln.repository.ledger.actions import Indexed, Live, Manifest, Verified
+from apkiln.repository.ledger.rows import Author, decode
 from apkiln.repository.ledger.state import Status, Step
+from apkiln.repository.promotion import Promotion
 from apkiln.repository.reconciling import STUCK, compare
 from apkiln.repository.service import RepositoryService
+from apkiln.system.blob_store import MemoryBlobs
+from apkiln.system.ledger_store import Claim, MemoryLedgers, StoredRow
+from apkiln.system.transfer import NO_VALIDATORS, Fetched, Validators, Write
 
 ARCHES = ("x86_64", "aarch64")
 
@@ -108,17 +119,84 @@ def test_f03_withdrawn_packages_do_not_come_back() -> None:
     assert names(service) == ["good-1.0-r0"], "a rollback does not bring it back either"
 
 
-def test_f04_files_before_the_index_that_lists_them() -> None:
-    """The row that makes a generation current follows the row that names its files; the files are read back in between."""
-    where = places()
-    service = created(where)
+class WatchedLedgers(MemoryLedgers):
+    """Looks, before each row is written, whether what it names is there and was read back."""
+
+    def __init__(self, blobs: MemoryBlobs, fetched: set[str]) -> None:
+        super().__init__()
+        self._blobs = blobs
+        self._fetched = fetched
+        self.complaints: list[str] = []
+
+    def append(self, repository: str, rows: Sequence[StoredRow], claims: Sequence[Claim] = ()) -> bool:
+        for row in rows:
+            body = decode(row.text).body
+            if isinstance(body, Verified):
+                self._need("package", [package.digest for package in body.packages])
+            if isinstance(body, Indexed):
+                self._need("index", [body.document, body.signature, body.sums, *(index.sha256 for index in body.arches)])
+            if isinstance(body, Live) and not any(body.document in path for path in self._fetched):
+                self.complaints.append(f"row {row.number} points to what nobody read back")
+        return super().append(repository, rows, claims)
+
+    def _need(self, what: str, digests: Sequence[str]) -> None:
+        held = {digest.hex for digest in self._blobs.contents}
+        self.complaints += [f"{what} {digest[:8]} is named before it is written" for digest in digests if digest not in held]
+
+
+class WatchedPath(DirectPath):
+    """Remembers what was fetched."""
+
+    def __init__(self, inner: DirectPath, fetched: set[str]) -> None:
+        self._inner = inner
+        self._seen = fetched
+
+    def fetch(self, location: str, write: Write, *, limit: int, known: Validators = NO_VALIDATORS) -> Fetched:
+        self._seen.add(location)
+        return self._inner.fetch(location, write, limit=limit, known=known)
+
+
+def complaints_of_writing(kind: type[Promotion] = Promotion) -> list[str]:
+    """What is wrong with the order in which a service writes that makes its generations by `kind`."""
+    fetched: set[str] = set()
+    blobs = MemoryBlobs()
+    ledgers = WatchedLedgers(blobs, fetched)
+    service = started(places(ledgers, blobs), Policy())
+    path = WatchedPath(service.equipment.public, fetched)  # type: ignore[arg-type]
+    service.promotion.__class__ = kind
+    service.promotion._equipment = replace(service.equipment, public=path)
+    service.create(ALICE, ["x86_64"], [key_change(OLD, "active")])
     publish(service, sample_package("a"))
-    bodies = [decode(row.text).body for row in where.ledgers.rows("os")]
-    last = max(place for place, body in enumerate(bodies) if isinstance(body, Live))
-    candidate = bodies[last - 1]
-    assert isinstance(candidate, Indexed)
-    held = {entry.digest.hex for entry in where.blobs.list()}
-    assert {index.sha256 for index in candidate.arches} <= held
+    return ledgers.complaints
+
+
+class NamesBeforeItWrites(Promotion):
+    """F4 in its first form: the index is told of before it is there."""
+
+    def _keep(self, data: bytes) -> str:
+        self.__dict__.setdefault("late", []).append(data)
+        return hashlib.sha256(data).hexdigest()
+
+    def _finish_candidate(self, indexed: Indexed) -> None:
+        for data in self.__dict__.pop("late", []):
+            super()._keep(data)
+        super()._finish_candidate(indexed)
+
+
+class PointsWithoutLooking(Promotion):
+    """And in its second: nobody looks before everybody is pointed to it."""
+
+    def _finish_candidate(self, indexed: Indexed) -> None:
+        self._journal.append(
+            Author("hasty"), lambda state: (Live(indexed.generation, indexed.document),) if state.candidate else ()
+        )
+
+
+def test_f04_files_before_the_index_that_lists_them() -> None:
+    """Packages, then indexes, then the row that names them, then the read-back, then the row that points to them."""
+    assert complaints_of_writing() == []
+    assert any("named before" in complaint for complaint in complaints_of_writing(NamesBeforeItWrites))
+    assert any("nobody read back" in complaint for complaint in complaints_of_writing(PointsWithoutLooking))
 
 
 def test_f05_sizes_are_those_of_the_served_file() -> None:
@@ -223,7 +301,7 @@ def sub_package(name: str, arch: str) -> SamplePackage:
 
 def test_f14_generations_say_what_changed_for_whoever_rebuilds() -> None:
     """Images and feeds follow receipts: the generation, its indexes and packages are named the moment they are live."""
-    from apkiln.web.documents import difference, receipt_of
+    from apkiln.web.documents import receipt_of
 
     service = created()
     done = publish(service, sample_package("zlib", "1-r1"))
@@ -231,7 +309,9 @@ def test_f14_generations_say_what_changed_for_whoever_rebuilds() -> None:
     assert receipt is not None
     index = fetch(service, f"@{receipt.generation}/x86_64/APKINDEX.tar.gz")
     assert receipt.index["x86_64"].size == len(index)
-    assert difference(service.state, receipt.generation - 1, receipt.generation).added == ("x86_64/zlib-1-r1",)
+    inventory = Inventory()
+    inventory.follow(service.state)
+    assert [key.name_version for key in difference(inventory, receipt.generation - 1, receipt.generation).added] == ["zlib-1-r1"]
     opened = service.open(ALICE, manifest_of(sample_package("later")))
     assert receipt_of(service.state, opened) is None, "no receipt before it is live"
 
