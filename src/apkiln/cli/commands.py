@@ -41,6 +41,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "source get", "package_source_get", "put the patched sources of a definition into a directory"),
     ("package", "source pop", "package_source_pop", "make patches of commits in a source directory"),
     ("package", "update check", "package_update_check", "look for newer versions of what definitions build"),
+    ("package", "new", "package_new", "write a first definition from a package of another system"),
     ("apk", "info", "apk_info", "show what is in a package or an index"),
     ("apk", "verify", "apk_verify", "check packages and indexes and name the rule they break"),
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),

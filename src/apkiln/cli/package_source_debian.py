@@ -62,6 +62,7 @@ def _step(obtained: ObtainedFile) -> str:
     package, signature = obtained.package, obtained.signature
     said = {
         "good": "upstream's signature is good: " + " ".join(signature.signed_by),
+        "expired-key": "upstream's signature is good, its key expired since: " + " ".join(signature.signed_by),
         "absent": "no signature by upstream",
         "no-key": "a signature by upstream, and no key for it",
     }

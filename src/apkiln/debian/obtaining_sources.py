@@ -17,7 +17,7 @@ from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.archive.tar_rules import LABELS
 from apkiln.formats.deb.compression import Window, decompressed
 from apkiln.system.files import Files
-from apkiln.system.openpgp import SignatureVerifier
+from apkiln.system.openpgp import DetachedSignature, SignatureVerifier
 from apkiln.system.package_archive import PackageArchive
 from apkiln.system.store import Store
 
@@ -31,7 +31,7 @@ class UpstreamSignature(NamedTuple):
     """What is known of upstream's own signature of a file."""
 
     state: str
-    """`good`, `absent` (the package has none), `no-key` (Debian keeps no key for it)."""
+    """`good`, `expired-key` (good, and a key expired since), `absent` (the package has none), `no-key` (Debian keeps no key)."""
     signed_by: tuple[str, ...] = ()
     """Fingerprints of primary keys, sorted."""
 
@@ -142,9 +142,10 @@ class SourceShop:
         key = self._key(packaging) if packaging is not None else b""
         if not key:
             return UpstreamSignature("no-key")
-        return UpstreamSignature("good", self._verified(file, signature, key))
+        found = self._verified(file, signature, key)
+        return UpstreamSignature("expired-key" if found.expired else "good", found.signed_by)
 
-    def _verified(self, file: SourceFile, signature: SourceFile, key: bytes) -> tuple[str, ...]:
+    def _verified(self, file: SourceFile, signature: SourceFile, key: bytes) -> DetachedSignature:
         place = self._directory / hashlib.sha256(file.name.encode() + key).hexdigest()[:32]
         self._files.make_directory(place, 0o700)
         paths = [place / "document", place / "document.asc", place / "keys"]

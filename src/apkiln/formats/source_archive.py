@@ -13,7 +13,7 @@ from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.path import fault as path_fault
 from apkiln.formats.archive.tar_reader import TarReader
-from apkiln.formats.archive.tar_rules import FOREIGN
+from apkiln.formats.archive.tar_rules import SOURCES
 from apkiln.formats.deb.compression import Window, decompressed
 
 _MAGIC = ((b"\x1f\x8b", ".gz"), (b"\xfd7zXZ\0", ".xz"), (b"\x28\xb5\x2f\xfd", ".zst"), (b"BZh", ".bz2"))
@@ -56,7 +56,7 @@ def foreign_entries(
 def _tar(stream: BinaryIO, size: int, start: bytes, origin: Origin, limits: Limits) -> Iterator[tuple[Entry, Iterator[bytes]]]:
     suffix = next((name for magic, name in _MAGIC if start.startswith(magic)), "")
     chunks = decompressed(Window(stream, 0, size), suffix, limits.data_decompressed, limits, origin)
-    reader = TarReader(chunks, FOREIGN, limits)
+    reader = TarReader(chunks, SOURCES, limits)
     for entry in reader:
         yield entry, reader.content()
 

@@ -17,6 +17,7 @@ from apkiln.system.process import Command, Runner
 MAXIMUM_KEYRING = 16 * MIB
 MAXIMUM_SIGNED = 64 * MIB
 _BAD = {"BADSIG", "ERRSIG_EXPIRED", "REVKEYSIG", "EXPSIG", "EXPKEYSIG"}
+_EXPIRED_KEY = "EXPKEYSIG"
 _PRIVATE = 0o600
 
 
@@ -26,6 +27,15 @@ class ClearSigned(NamedTuple):
     body: bytes
     signed_by: tuple[str, ...]
     """Fingerprints of the primary keys, sorted."""
+
+
+class DetachedSignature(NamedTuple):
+    """A signature in a file of its own that holds."""
+
+    signed_by: tuple[str, ...]
+    """Fingerprints of the primary keys, sorted."""
+    expired: bool
+    """A key has expired since: releases stay, keys do not."""
 
 
 class SignatureVerifier:
@@ -68,12 +78,16 @@ class SignatureVerifier:
             )
         return ClearSigned(self._files.read(output, MAXIMUM_SIGNED), good)
 
-    def verify_detached(self, signature: Path, document: Path, keyring: Path) -> tuple[str, ...]:
-        """Fingerprints of the primary keys whose good signature a separate file holds; the rules of `verify`."""
+    def verify_detached(self, signature: Path, document: Path, keyring: Path) -> DetachedSignature:
+        """Whose good signature a separate file holds; the rules of `verify`, but that a key may have expired since.
+
+        Raises VerificationError (`upstream-signature`), EnvironmentFault (`missing-program`), UnavailableError.
+        """
         self._files.make_directory(self._directory, 0o700)
         words = ("gpgv", "--homedir", str(self._directory), "--keyring", str(self._binary_keyring(keyring)), "--status-fd", "1")
         done = self._runner.run(Command((*words, str(signature), str(document)), self._environment))
         good, bad = read_status(done.stdout)
+        bad = tuple(word for word in bad if word != _EXPIRED_KEY)
         if not good or bad:
             raise VerificationError(
                 f"`{document.name}` has no good signature" + (f": {', '.join(bad)}" if bad else ""),
@@ -82,7 +96,7 @@ class SignatureVerifier:
                 hint=f"the keys come from `{keyring}`",
                 details=done.stderr.decode("utf-8", "replace").splitlines()[:20],
             )
-        return good
+        return DetachedSignature(good, _EXPIRED_KEY.encode() in done.stdout)
 
     def _binary_keyring(self, keyring: Path) -> Path:
         """The keyring itself, or its binary form when it is armoured (`gpgv` reads only binary ones)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import shutil
@@ -173,6 +174,18 @@ pipeline:
     assert (place / "out/inner/f").read_text() == "new\n" and (place / "out/inner/link").readlink() == Path("f")
     assert (place / "out/inner/run.sh").stat().st_mode & 0o777 == 0o755
     assert (place / "out/x.archive").read_bytes() == data and (place / "out/one.patch").exists()
+
+
+def test_headers_of_the_seventh_edition_are_read() -> None:
+    data = bytearray(packed(""))
+    for start in (0, 1024, 2048):
+        if data[start]:
+            data[start + 257 : start + 345] = bytes(88)
+            data[start + 148 : start + 156] = b" " * 8
+            data[start + 148 : start + 156] = b"%06o\0 " % sum(data[start : start + 512])
+    packed_again = gzip.compress(bytes(data))
+    found = foreign_entries(io.BytesIO(packed_again), len(packed_again), Origin("t"), strip_components=1)
+    assert [(entry.path, b"".join(content)) for entry, content in found][:2] == [("f", b"old\n"), ("run.sh", b"#!/bin/sh\n")]
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x"])

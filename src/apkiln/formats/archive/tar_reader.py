@@ -164,7 +164,7 @@ class TarReader(ChunkReader):
         if self._headers > self._limits.archive_entries:
             raise self.fault(f"more than {self._limits.archive_entries} entries", "tar-too-many-entries")
         header = _Header._make(_FIELDS.unpack(block))
-        if not header.magic.startswith(b"ustar"):
+        if not header.magic.startswith(b"ustar") and not (self._rules.v7 and not header.magic.strip(b"\0")):
             raise self.fault("not a ustar header", "tar-magic")
         self._check_sum(block, header.checksum)
         return header

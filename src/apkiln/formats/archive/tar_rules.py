@@ -34,6 +34,8 @@ class TarRules:
     """A PAX `size` may differ from the header's; apk ignores it."""
     labels: bool = False
     """Names are labels that are never used as paths: only their length and control characters are checked."""
+    v7: bool = False
+    """Headers without a magic are read too: the form of Unix's seventh edition, in which many sources are published."""
     link_prefix: bool = False
     """Hard link targets may start with `./` or `/` (taken off)."""
 
@@ -44,5 +46,7 @@ COMPAT = TarRules("compat", tolerant=True, dot_prefix=True, gnu=True, pax_size=T
 """Inspection only."""
 FOREIGN = TarRules("foreign", dot_prefix=True, gnu=True, pax_size=True, link_prefix=True)
 """Archives of others, such as Debian packages and image layers: GNU and PAX in full, and no less careful with names."""
+SOURCES = TarRules("sources", dot_prefix=True, gnu=True, pax_size=True, v7=True, link_prefix=True)
+"""Archives of sources: as foreign ones, and of any age."""
 LABELS = TarRules("labels", labels=True)
 """Archives whose names are keys, such as `scripts.tar`, where Base64 may put `//` into them."""
