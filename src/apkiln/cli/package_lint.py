@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 NAME = "package lint"
 HELP = """Check finished packages, files or URLs, with the linters of `package build`.
 
-Checks about tests need the definition that a package carries; of one that carries none they say that there are none.  Exit
-code 10 when a required check finds something."""
+Packages of one build that are named together are seen together.  Checks about tests need the definition that a package
+carries; of one that carries none they say that there are none.  Exit code 10 when a required check finds something."""
 EPILOG = """examples:
   apkiln package lint packages/x86_64/*.apk
   apkiln package lint hello-1.2.3-r0.apk --lint-require usrmerge,setuidgid --lint-warn strip
@@ -44,9 +44,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise UsageError("no package is named", reason="no-package", hint="name package files, or use `--list`")
     settings, faults = lint_settings(arguments), FaultCollector.empty()
     shown = []
-    for location in arguments.packages:
-        package = _read(location, context)
-        found = lint_published(package, settings)
+    packages = [_read(location, context) for location in arguments.packages]
+    _tell_of_tests(packages, context)
+    for package in packages:
+        found = lint_published(package, settings, _others(package, packages))
         value = results(package.contents.info.name_version, found.findings)
         shown.append(value)
         _tell(package, found, context)
@@ -95,10 +96,24 @@ def _read(location: str, context: Context) -> PublishedPackage:
         raise
 
 
+def _others(package: PublishedPackage, packages: list[PublishedPackage]) -> list[PublishedPackage]:
+    """Those of the same build among the packages that are looked at."""
+    own = package.contents.info
+    if not own.origin:
+        return []
+    infos = [(item, item.contents.info) for item in packages if item is not package]
+    return [item for item, info in infos if (info.origin, info.version, info.arch) == (own.origin, own.version, own.arch)]
+
+
+def _tell_of_tests(packages: list[PublishedPackage], context: Context) -> None:
+    bare = [package.contents.info.name_version for package in packages if not package.definition]
+    if bare:
+        names = ", ".join(bare[:3]) + (f" and {len(bare) - 3} more" if len(bare) > 3 else "")
+        context.reporter.note(f"nothing is known of the tests of packages without a definition: {names}")
+
+
 def _tell(package: PublishedPackage, found: Analysis, context: Context) -> None:
     name = package.contents.info.name_version
-    if not package.definition:
-        context.reporter.note(f"{name}: carries no definition, so that nothing is known of its tests")
     if context.settings.json:
         return
     for finding in found.findings:

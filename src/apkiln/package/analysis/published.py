@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from apkiln.core.arch import Arch
@@ -53,15 +53,17 @@ def read_published(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS, policy: Pa
     return PublishedPackage(contents, TreeFacts(contents.info.name, entries, files), definition)
 
 
-def lint_published(package: PublishedPackage, settings: LintSettings = DEFAULT_SETTINGS) -> Analysis:
-    """The package by itself, with the findings of linters.
+def lint_published(
+    package: PublishedPackage, settings: LintSettings = DEFAULT_SETTINGS, siblings: Iterable[PublishedPackage] = ()
+) -> Analysis:
+    """The package with the findings of linters.
 
-    Relations and findings follow from its files and the definition it carries; of one that carries none only the name and the
-    version are known.  Raises what reading the definition raises.
+    Relations and findings follow from its files, those of `siblings` (other packages of its build), and the definition it
+    carries; of one that carries none only the name and the version are known.  Raises what reading the definition raises.
     """
-    info = package.contents.info
-    definition = definition_of(package)
-    return conclude(package.facts, AnalysisContext(Arch.parse(info.arch), definition, lint=settings))
+    facts = tuple(item.facts for item in siblings)
+    context = AnalysisContext(Arch.parse(package.contents.info.arch), definition_of(package), facts, lint=settings)
+    return conclude(package.facts, context)
 
 
 def definition_of(package: PublishedPackage) -> PackageDefinition:

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from tests.package_workshop import DEMO, definition, file, library, program, request, tree, written
+from tests.package_workshop import DEMO, definition, file, library, link, program, request, tree, written
 
 from apkiln.acquire.access import Access
 from apkiln.core.errors import UnavailableError
@@ -68,6 +68,15 @@ def test_a_package_carries_what_its_checks_need() -> None:
     assert definition_of(one).package.full_version == "1.2-r3"
     found: Analysis = lint_published(two)
     assert [item.linter for item in found.findings] == ["lddcheck"]
+
+
+def test_packages_that_are_checked_together_see_each_other() -> None:
+    asked = request(DEMO + "subpackages: [{name: demo-dev}]\n")
+    dev = tree(link("usr/lib/a.so", "a.so.1"), package="demo-dev")
+    files = written(asked, tree(file("usr/lib/a.so.1", library("a.so.1"))), dev)
+    one, two = (read_published(io.BytesIO(content)) for _, content in sorted(files.items()))
+    names = [[item.linter for item in lint_published(two, siblings=others).findings] for others in ((), (one,))]
+    assert "dangling-symlink" in names[0] and "dangling-symlink" not in names[1]
 
 
 @pytest.fixture
