@@ -18,6 +18,7 @@ from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from apkiln import __version__
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, UsageError
+from apkiln.repository.browsing.differences import difference
 from apkiln.repository.ledger.actions import Held, Manifest, Named, Refused
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.ledger.state import RepositoryState, Step, Transaction
@@ -26,6 +27,7 @@ from apkiln.repository.service import RepositoryService
 from apkiln.system.partial_uploads import PartialUploads
 from apkiln.web import documents, tokens
 from apkiln.web.errors import body_of, status_of
+from apkiln.web.pages.visit import Shelf
 from apkiln.web.tokens import Token
 from apkiln.web.uploading import Pace, exactly, parsed_range, pulled
 
@@ -207,8 +209,9 @@ def hold(data: JSONBody[documents.HoldRequest], request: Incoming) -> documents.
 @get("/packages/{name:str}", sync_to_thread=True, summary="All versions of a package")
 def show_package(name: FromPath[str], request: Incoming) -> documents.PackageDocument:
     """With the newest listed version of each architecture."""
-    with Desk(request).service.reading() as state:
-        found = documents.package_document(state, name)
+    shelf: Shelf = request.scope["apkiln.shelf"]  # type: ignore[typeddict-item]
+    with shelf.reading() as state:
+        found = documents.package_document(state, name, shelf.inventory.keys.get(name, ()))
     if found is None:
         raise UsageError(f"there is no package `{name}`", reason="not-found")
     return found
@@ -221,11 +224,13 @@ def show_difference(
     target: Annotated[int, QueryParameter(name="to", ge=0)],
 ) -> documents.DifferenceDocument:
     """Generation 0 is the empty one."""
-    with Desk(request).service.reading() as state:
+    shelf: Shelf = request.scope["apkiln.shelf"]  # type: ignore[typeddict-item]
+    with shelf.reading() as state:
         for number in (origin, target):
             if number and number not in state.generations:
                 raise UsageError(f"there is no generation {number}", reason="not-found")
-        return documents.difference(state, origin, target)
+        found = difference(shelf.inventory, origin, target)
+    return documents.difference_document(found, origin, target)
 
 
 @get("/reconcile", sync_to_thread=True, summary="What is not as it should be")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ from apkiln.web.uploading import DEFAULT_PACE, Pace
 from apkiln.web.webhooks import Delivery
 
 _API = "api/v1"
+ANYBODY = Token("anybody", "", ("read",))
+"""Who asks what everybody may know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +102,27 @@ class Application:
 
     async def _interface(self, name: str, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
         path = rest.removeprefix(_API) or "/"
-        is_schema = path.startswith("/schema")
         hosted, token = self.hosted[name], None
-        if not is_schema:
+        if _is_public(scope["method"], path) and not hosted.private:
+            token = ANYBODY
+        elif not path.startswith("/schema"):
             token = self._token(scope)
             check_repository(token, name)
         inner = dict(scope)
+        is_head = scope["method"] == "HEAD"
         inner |= {
+            "method": "GET" if is_head else scope["method"],
             "path": path,
             "raw_path": path.encode(),
             "root_path": "",
             "apkiln.service": hosted.service,
+            "apkiln.shelf": self.site.shelves[name],
             "apkiln.incidents": hosted.incidents,
             "apkiln.uploads": self._uploads,
             "apkiln.token": token,
             "apkiln.pace": self._pace,
         }
-        await self._api(inner, receive, send)
+        await self._api(inner, receive, _without_body(send) if is_head else send)
 
     async def _recognise(self, scope: Scope) -> None:
         """Tokens of an issuer need its keys, perhaps over the network: verify them once, aside of everybody else's requests."""
@@ -169,6 +175,20 @@ class Application:
         status = status_of(error)
         challenge = [(b"www-authenticate", f'Basic realm="{name}"'.encode())] if status == 401 else []
         await _respond(send, status, msgspec.json.encode(body_of(error)), b"application/json", challenge)
+
+
+def _is_public(method: str, path: str) -> bool:
+    """Versions of packages and differences of generations: programs that look for news need no token, as clients need none."""
+    return method in ("GET", "HEAD") and (path.startswith("/packages/") or path == "/diff")
+
+
+def _without_body(send: Send) -> Send:
+    """The answer to HEAD: the headers of GET."""
+
+    async def passed(message: MutableMapping[str, Any]) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return passed
 
 
 def _wants_a_page(scope: Scope) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
 
+from apkiln.repository.browsing.differences import Difference
+from apkiln.repository.browsing.standing import standing
 from apkiln.repository.ledger.actions import Finding, Manifest, Selection
-from apkiln.repository.ledger.packages import Package
-from apkiln.repository.ledger.state import RepositoryState, Status, Step, Transaction
+from apkiln.repository.ledger.packages import Key, Package
+from apkiln.repository.ledger.state import RepositoryState, Step, Transaction
 from apkiln.repository.reconciling import Incident
 
 
@@ -185,26 +189,21 @@ def transaction_document(state: RepositoryState, transaction: Transaction, missi
     )
 
 
-def package_document(state: RepositoryState, name: str) -> PackageDocument | None:
-    """Every version that was ever accepted, newest first; None when there is none."""
-    from apkiln.formats.apk.version import sort_key
-
-    keys = [key for key in state.accepted if key.name == name]
+def package_document(state: RepositoryState, name: str, keys: Sequence[Key]) -> PackageDocument | None:
+    """Every version that was ever accepted, newest first, which is how `keys` names them; None when there is none."""
     if not keys:
         return None
     latest: dict[str, str] = {}
     versions = []
-    for key in sorted(keys, key=lambda key: (sort_key(key.version), key.arch), reverse=True):
+    for key in keys:
         accepted = state.accepted[key]
-        is_listed = key in state.listed(key.arch, key.name)
-        if is_listed:
+        if key in state.listed(key.arch, key.name):
             latest.setdefault(key.arch, key.version)
-        status = "retained" if accepted.status is Status.LIVE and not is_listed else accepted.status.value
         package = accepted.package
         versions.append(
             PackageVersion(
                 *key,
-                status,
+                standing(state, key),
                 package.digest,
                 package.size,
                 package.origin,
@@ -216,11 +215,13 @@ def package_document(state: RepositoryState, name: str) -> PackageDocument | Non
     return PackageDocument(name, latest, tuple(versions))
 
 
-def difference(state: RepositoryState, origin: int, target: int) -> DifferenceDocument:
+def difference_document(found: Difference, origin: int, target: int) -> DifferenceDocument:
     """What changed between two generations."""
-    before = {f"{package.arch}/{package.key.name_version}" for package in state.listing_of(origin)}
-    after = {f"{package.arch}/{package.key.name_version}" for package in state.listing_of(target)}
-    return DifferenceDocument(origin, target, tuple(sorted(after - before)), tuple(sorted(before - after)))
+
+    def names(keys: Iterable[Key]) -> tuple[str, ...]:
+        return tuple(sorted(f"{key.arch}/{key.name_version}" for key in keys))
+
+    return DifferenceDocument(origin, target, names(found.added), names(found.removed))
 
 
 def incident_document(incident: Incident) -> IncidentDocument:
