@@ -42,6 +42,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "source pop", "package_source_pop", "make patches of commits in a source directory"),
     ("package", "update check", "package_update_check", "look for newer versions of what definitions build"),
     ("package", "new", "package_new", "write a first definition from a package of another system"),
+    ("package", "lint-pipeline", "package_lint_pipeline", "look at named pipelines before definitions use them"),
     ("apk", "info", "apk_info", "show what is in a package or an index"),
     ("apk", "verify", "apk_verify", "check packages and indexes and name the rule they break"),
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),
@@ -94,6 +95,7 @@ MELANGE_VERBS = {
     "scan": "scan",
     "license-check": "license-check",
     "source": "source",
+    "lint-pipeline": "lint-pipeline",
 }
 """Verbs of melange's own command line that `apkiln melange …` accepts, with the `package` verb that serves them."""
 
