@@ -40,7 +40,9 @@ def perform(service: RepositoryService, step: tuple[str, str, int, str]) -> None
     """One change, or nothing where it is not possible."""
     verb, name, number, arch = step
     arch = NOARCH if name == "c" else arch
-    package = sample_package(name, f"{number}-r0", arch, description=f"{name} {number}", provides=[f"cmd:{name}{number}"])
+    package = sample_package(
+        name, f"{number}-r0", arch, description=f"{name} {number}", provides=[f"cmd:{name}{number}"], depends=[name]
+    )
     key = Key(arch, name, f"{number}-r0")
     known = service.state.accepted.get(key)
     if verb == "publish" and known is None:
@@ -65,7 +67,19 @@ def told(inventory: Inventory) -> dict[str, object]:
         "search": [inventory.search.find(word) for word in ("a", "b", "c", "cmd:", "1", "2")],
         "generation": inventory.generation,
         "withdrawn": inventory.withdrawn,
+        "listings": {arch: tables(listing) for arch, listing in inventory.listings.items()},
     }
+
+
+def tables(listing: Listing) -> dict[str, tuple[set[Key], set[Key]]]:
+    """Who provides and who needs each name."""
+    names = {name for package in listing for name in (package.name, *(item.partition("=")[0] for item in package.provides))}
+    return {
+        name: tuple(
+            {listing.package(number).key for number in numbers} for numbers in (listing.providers(name), listing.requirers(name))
+        )
+        for name in names
+    }  # type: ignore[return-value]
 
 
 def listed(state: RepositoryState, generation: int) -> set[Key]:

@@ -13,8 +13,10 @@ from typing import NamedTuple
 from apkiln.formats.apk.version import sort_key
 from apkiln.repository.browsing.names import SearchTable, SortedNames
 from apkiln.repository.layout import NOARCH
+from apkiln.repository.ledger.changes import ListingChange
 from apkiln.repository.ledger.packages import Key
 from apkiln.repository.ledger.state import Accepted, RepositoryState, Status
+from apkiln.repository.listing import Listing
 
 
 class Turnover(NamedTuple):
@@ -36,6 +38,8 @@ class Inventory:
         """Names that some current index lists."""
         self.names_of: dict[str, SortedNames] = {}
         """Architecture → names that its index lists, those of `noarch` packages included."""
+        self.listings: dict[str, Listing] = {}
+        """Architecture → its current packages, found by what they provide and need."""
         self.withdrawn: set[Key] = set()
         self.turnover: dict[int, Turnover] = {}
         self.search = SearchTable()
@@ -60,10 +64,16 @@ class Inventory:
         self.keys = {name: newest_first(keys) for name, keys in grouped.items()}
         self._count(state, self.keys, 0)
         self.names = SortedNames(name for _, name in state.names)
-        self.names_of = {arch: SortedNames(_names(state, arch)) for arch in _architectures(state)}
+        for arch in _architectures(state):
+            self._start(state, arch)
         self.withdrawn = {key for key, accepted in state.accepted.items() if accepted.status is Status.WITHDRAWN}
         rows = ((name, _text(state, keys)) for name, keys in self.keys.items())
         self.search = SearchTable(rows)
+
+    def _start(self, state: RepositoryState, arch: str) -> None:
+        packages = [package for package in state.listing() if package.arch in (arch, NOARCH)]
+        self.listings[arch] = Listing(packages)
+        self.names_of[arch] = SortedNames(package.name for package in packages)
 
     def _count(self, state: RepositoryState, names: Iterable[str], after: int) -> None:
         """The turnover of all generations after one, which nothing but these names can have changed."""
@@ -98,12 +108,19 @@ class Inventory:
             self.search.put(name, _text(state, self.keys[name]))
 
     def _relist(self, state: RepositoryState, keys: set[Key]) -> None:
-        for arch in _architectures(state):
-            if arch not in self.names_of:
-                self.names_of[arch] = SortedNames(_names(state, arch))
-        for name, key_arch in {(key.name, key.arch) for key in keys}:
-            for arch in self.names_of if key_arch == NOARCH else (key_arch,):
+        new = [arch for arch in _architectures(state) if arch not in self.listings]
+        for arch, listing in self.listings.items():
+            own = [key for key in sorted(keys) if key.arch in (arch, NOARCH)]
+            known = {key for key in own if listing.number(key) is not None}
+            listed = {key for key in own if _is_listed(state.accepted[key])}
+            added = tuple(state.accepted[key].package for key in own if key in listed - known)
+            removed = tuple(state.accepted[key].package for key in own if key in known - listed)
+            listing.change(ListingChange(added, removed))
+            for name in {key.name for key in own}:
                 _keep(self.names_of[arch], name, any(state.listed(home, name) for home in (arch, NOARCH)))
+        for arch in new:
+            self._start(state, arch)
+        for name in {key.name for key in keys}:
             _keep(self.names, name, any(state.listed(key.arch, name) for key in self.keys[name]))
 
 
@@ -121,10 +138,6 @@ def newest_first(keys: Iterable[Key]) -> tuple[Key, ...]:
 def _architectures(state: RepositoryState) -> tuple[str, ...]:
     current = state.generations[state.current].indexed.arches
     return tuple(sorted({index.arch for index in current} | set(state.arches)))
-
-
-def _names(state: RepositoryState, arch: str) -> Iterator[str]:
-    return (name for home, name in state.names if home in (arch, NOARCH))
 
 
 def _is_listed(accepted: Accepted) -> bool:

@@ -91,7 +91,7 @@ class Visit(NamedTuple):
 
     def listing(self, arch: str) -> Listing:
         """The current packages of an architecture; empty for one that there is not."""
-        return self.shelf.service.journal.listings.get(arch) or Listing()
+        return self.inventory.listings.get(arch) or Listing()
 
     def at(self, key: Hashable, make: Callable[[], S]) -> S:
         """`make`, once for each generation."""
