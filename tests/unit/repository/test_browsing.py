@@ -71,15 +71,14 @@ def told(inventory: Inventory) -> dict[str, object]:
     }
 
 
-def tables(listing: Listing) -> dict[str, tuple[set[Key], set[Key]]]:
+def tables(listing: Listing) -> dict[str, tuple[set[Key], ...]]:
     """Who provides and who needs each name."""
     names = {name for package in listing for name in (package.name, *(item.partition("=")[0] for item in package.provides))}
-    return {
-        name: tuple(
-            {listing.package(number).key for number in numbers} for numbers in (listing.providers(name), listing.requirers(name))
-        )
-        for name in names
-    }  # type: ignore[return-value]
+    found = {}
+    for name in names:
+        sides = (listing.providers(name), listing.requirers(name))
+        found[name] = tuple({listing.package(number).key for number in side} for side in sides)
+    return found
 
 
 def listed(state: RepositoryState, generation: int) -> set[Key]:
