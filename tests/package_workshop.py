@@ -130,3 +130,33 @@ def read(package: bytes, policy: PackagePolicy | None = None) -> tuple[PackageCo
             found[entry.path] = b"".join(content)
 
     return read_package(BytesIO(package), policy=policy or PackagePolicy(), receiver=Receiver()), found
+
+
+def go_build_info(version: str, settings: Mapping[str, str], flags: int = 2) -> bytes:
+    """What the Go linker writes."""
+
+    def text(content: bytes) -> bytes:
+        length, head = len(content), b""
+        while True:
+            digit, length = length & 0x7F, length >> 7
+            head += bytes([digit | (0x80 if length else 0)])
+            if not length:
+                return head + content
+
+    module = "".join(f"build\t{name}={value}\n" for name, value in settings.items())
+    fenced = bytes(16) + b"path\tx\n" + module.encode() + bytes(16)
+    return b"\xff Go buildinf:" + bytes([8, flags]) + bytes(16) + text(version.encode()) + text(fenced)
+
+
+def go_program(settings: Mapping[str, str]) -> bytes:
+    """A program with build information and the section that says so."""
+    data = bytearray(program())
+    names = b"\0.shstrtab\0.go.buildinfo\0"
+    data += bytes(-len(data) % 16) + go_build_info("go1.22", settings)
+    offset = len(data)
+    data += names
+    table = len(data)
+    data += bytes(64) + bytes(24) + offset.to_bytes(8, "little") + len(names).to_bytes(8, "little") + bytes(24)
+    data[40:48] = table.to_bytes(8, "little")
+    data[58:64] = (64).to_bytes(2, "little") + (2).to_bytes(2, "little") + (1).to_bytes(2, "little")
+    return bytes(data)

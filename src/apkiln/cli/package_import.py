@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from apkiln.cli.analysis_arguments import add_rules_argument, analysis_rules
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
@@ -67,6 +69,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cyclonedx", action="store_true", help="write the bill of materials as CycloneDX, too")
     group.add_argument("--generate-provenance", action="store_true", help="write a signed statement of origin")
     group.add_argument("--overwrite", action="store_true", help="replace a package of the same version with other bytes")
+    add_rules_argument(group)
     group.add_argument("--fast", action="store_true", help="compress fast, to other bytes on other processors; for trying out")
 
 
@@ -210,6 +213,7 @@ def _request(arguments: argparse.Namespace, context: Context, subject: _Subject)
         facts=BuildFacts(runner="import", impurities=("the files were made elsewhere",)),
         keep_user_xattrs=False,
         lint=lint_settings(arguments),
+        rules=analysis_rules(arguments, context),
         provenance=arguments.generate_provenance,
         cyclonedx=arguments.cyclonedx,
         lint_results=arguments.persist_lint_results,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from apkiln.cli.analysis_arguments import add_rules_argument, analysis_rules
 from apkiln.cli.package_arguments import add_compilation_arguments, add_evaluation_arguments
 
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
+    from apkiln.core.arch import Arch
     from apkiln.package.analysis.published import PublishedPackage
+    from apkiln.package.analysis.rules import AnalysisRules
     from apkiln.package.definition.model import PackageDefinition
     from apkiln.package.scanning.reading import RepositoryPackages
     from apkiln.package.scanning.rescanning import Rescan
@@ -39,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--diff", action="store_true", help="print what differs instead of the whole")
     parser.add_argument("--comments", action="store_true", help="comments count as well")
     parser.add_argument("--versioned-libraries", action="store_true", help="depend on versions of libraries")
+    add_rules_argument(parser)
     parser.add_argument("--namespace", default="", help=argparse.SUPPRESS)
     add_evaluation_arguments(parser)
     add_compilation_arguments(parser)
@@ -61,11 +65,15 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         open_access(context),
         ignore_signatures=arguments.ignore_signatures,
     )
-    found = _whole(arguments, packages) if arguments.all else _defined(arguments, context, arch, packages)
+    rules = analysis_rules(arguments, context)
+    rules = rules._replace(versioned_libraries=rules.versioned_libraries or arguments.versioned_libraries)
+    found = _whole(arguments, packages, rules) if arguments.all else _defined(arguments, context, arch, packages, rules)
     return _report(found, arguments, context)
 
 
-def _defined(arguments: argparse.Namespace, context: Context, arch: object, packages: RepositoryPackages) -> list[Rescan]:
+def _defined(
+    arguments: argparse.Namespace, context: Context, arch: Arch, packages: RepositoryPackages, rules: AnalysisRules
+) -> list[Rescan]:
     from apkiln.cli.package_arguments import (
         compilation_settings,
         definition_path,
@@ -73,31 +81,30 @@ def _defined(arguments: argparse.Namespace, context: Context, arch: object, pack
         load_path,
         pipeline_library,
     )
-    from apkiln.core.arch import Arch
     from apkiln.package.compilation.resolving import resolve
     from apkiln.package.definition.parts import parts
 
-    assert isinstance(arch, Arch)
     loaded = load_path(definition_path(arguments, context), evaluation_settings(arguments, context), context)
     definition = resolve(loaded, arch, pipeline_library(arguments, context), compilation_settings(arguments)).definition
     version = definition.package.full_version
     group = packages.named((part.name, version) for part in parts(definition))
-    return _rescanned(group, definition, arguments)
+    return _rescanned(group, definition, arguments, rules)
 
 
-def _whole(arguments: argparse.Namespace, packages: RepositoryPackages) -> list[Rescan]:
+def _whole(arguments: argparse.Namespace, packages: RepositoryPackages, rules: AnalysisRules) -> list[Rescan]:
     from apkiln.package.scanning.rescanning import groups
 
-    return [item for group in groups(packages.all()) for item in _rescanned(group, None, arguments)]
+    return [item for group in groups(packages.all()) for item in _rescanned(group, None, arguments, rules)]
 
 
 def _rescanned(
-    group: tuple[PublishedPackage, ...], definition: PackageDefinition | None, arguments: argparse.Namespace
+    group: tuple[PublishedPackage, ...],
+    definition: PackageDefinition | None,
+    arguments: argparse.Namespace,
+    rules: AnalysisRules,
 ) -> list[Rescan]:
-    from apkiln.package.analysis.rules import DEFAULT_RULES
     from apkiln.package.scanning.rescanning import rescan
 
-    rules = DEFAULT_RULES._replace(versioned_libraries=arguments.versioned_libraries)
     wanted = [item for item in group if not arguments.package or item.contents.info.name in arguments.package]
     return [rescan(item, [other for other in group if other is not item], definition, rules) for item in wanted]
 

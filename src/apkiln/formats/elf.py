@@ -62,6 +62,8 @@ class ElfObject(NamedTuple):
     executable_stack: bool
     stack_protector: bool
     """It calls the handler of smashed stacks."""
+    go: bool = False
+    """There is a section of the Go linker's build information."""
 
 
 class _Header(NamedTuple):
@@ -116,15 +118,17 @@ class _Reader:
         flags = {tag: value for tag, value in dynamic if tag in (_DT_FLAGS, _DT_FLAGS_1, _DT_BIND_NOW)}
         stack = next((item.flags for item in headers if item.kind == _PT_GNU_STACK), _EXECUTABLE)
         (kind,) = unpack_from(self._order + "H", self._data, 16)
+        names = self._section_names()
         return ElfObject(
             facts=self._facts(headers, dynamic),
             type=kind,
-            debug=self._holds(b"debug_info\0", self._section_names()),
+            debug=self._holds(b"debug_info\0", names),
             relro=any(item.kind == _PT_GNU_RELRO for item in headers),
             bind_now=_DT_BIND_NOW in flags
             or bool(flags.get(_DT_FLAGS, 0) & _DF_BIND_NOW or flags.get(_DT_FLAGS_1, 0) & _DF_1_NOW),
             executable_stack=bool(headers) and bool(stack & _EXECUTABLE),
             stack_protector=self._holds(b"__stack_chk_fail\0", self._dynamic_texts(headers, dynamic)),
+            go=self._holds(b".go.buildinfo\0", names),
         )
 
     def _facts(self, headers: list[_Header], dynamic: list[tuple[int, int]]) -> ElfFacts:

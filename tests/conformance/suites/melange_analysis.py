@@ -17,6 +17,7 @@ from apkiln.package.analysis.conclusion import AnalysisContext
 from apkiln.package.analysis.directories import lies_in
 from apkiln.package.analysis.interpreters import interpreter
 from apkiln.package.analysis.published import read_published
+from apkiln.package.analysis.rules import SHIPPED, read_rules
 from apkiln.package.compilation.resolving import load
 
 Row = dict[str, Any]
@@ -48,7 +49,10 @@ def _compared(folder: Path, row: Row) -> str:
     own = main._replace(
         name=main.name._replace(text=package.contents.info.name), version=main.version._replace(text=number), epoch=int(epoch)
     )
-    context = AnalysisContext(Arch.parse(package.contents.info.arch), definition._replace(package=own, subpackages=()))
+    # melange has the policies of its distribution built in.
+    rules = read_rules(Path(SHIPPED, "wolfi.toml").read_bytes(), "wolfi")
+    arch = Arch.parse(package.contents.info.arch)
+    context = AnalysisContext(arch, definition._replace(package=own, subpackages=()), rules=rules)
     found = generate(scene_of(package.facts, context))
     wrong = {
         key: sorted(set(getattr(found, key)) ^ set(row[key]))

@@ -33,6 +33,8 @@ class FileFacts(NamedTuple):
     """Version of a kernel image, or the one that a kernel module is for."""
     sha256: bytes = b""
     """Raw; only where another file of the tree could be the same."""
+    go: tuple[tuple[str, str], ...] = ()
+    """Settings of the build of a Go program, by name."""
     marks: tuple[str, ...] = ()
     """Constants of this module, sorted."""
 

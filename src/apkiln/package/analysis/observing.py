@@ -11,6 +11,7 @@ from apkiln.core.limits import KIB, MIB
 from apkiln.formats.apk.payload import KEPT, ContentReader
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.elf import read_object
+from apkiln.formats.go_build_info import read_go_build_info
 from apkiln.package.analysis.facts import (
     BUILD_PATH,
     DAMAGED_ELF,
@@ -113,8 +114,13 @@ def file_facts(entry: Entry, chunks: list[bytes], *, whole: bool, alike: bool) -
         marks += (BUILD_PATH,)
     elf = None
     first_line = text = b""
+    go: tuple[tuple[str, str], ...] = ()
     if head.startswith(b"\x7fELF"):
-        elf = read_object(_joined(chunks))
+        content = _joined(chunks)
+        elf = read_object(content)
+        if elf is not None and elf.go:
+            found = read_go_build_info(content)
+            go = () if found is None else found.settings
         marks += (DAMAGED_ELF,) if elf is None and whole else ()
     elif head.startswith(b"#!"):
         first_line = head[:LONGEST].partition(b"\n")[0]
@@ -128,7 +134,7 @@ def file_facts(entry: Entry, chunks: list[bytes], *, whole: bool, alike: bool) -
     digest = _sha256(chunks) if alike and whole else b""
     if not (marks or first_line or text or kernel or digest) and elf is None:
         return None
-    return FileFacts(elf, first_line, text, kernel, digest, tuple(sorted(marks)))
+    return FileFacts(elf, first_line, text, kernel, digest, go, tuple(sorted(marks)))
 
 
 def is_module(path: str) -> bool:

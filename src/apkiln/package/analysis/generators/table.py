@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apkiln.package.analysis.generators.commands import commands
 from apkiln.package.analysis.generators.documentation import documentation
+from apkiln.package.analysis.generators.go_programs import go_programs
 from apkiln.package.analysis.generators.kernels import kernels
 from apkiln.package.analysis.generators.languages import perl, python, ruby
 from apkiln.package.analysis.generators.pkg_config import pkg_config
@@ -13,6 +14,7 @@ from apkiln.package.analysis.generators.shared_objects import shared_objects
 
 GENERATORS: tuple[tuple[str, Generator], ...] = (
     ("shared objects", shared_objects),
+    ("Go programs", go_programs),
     ("commands", commands),
     ("documentation", documentation),
     ("pkg-config", pkg_config),
