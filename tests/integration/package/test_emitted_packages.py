@@ -11,6 +11,7 @@ from tests.integration.clients import call, client
 from tests.package_workshop import OUT, directory, emission, file, hard_link, library, link, program, request, tree
 from tests.sample_packages import sample_signer
 
+from apkiln.core.value import replace
 from apkiln.formats.deflate.codec import Codec, canonical_codec, local_codec
 from apkiln.package.emission.emitting import EmissionAccess, emit
 from apkiln.package.emission.request import EmissionRequest
@@ -122,3 +123,21 @@ def test_the_same_tree_gives_the_same_bytes_on_the_disk_and_in_memory(tmp_path: 
     _, files = emission(_request(), *TREES)
     for item in made:
         assert Path(item.path).read_bytes() == files.read(OUT / "x86_64" / item.path.name, 1 << 24)
+
+
+def test_cosign_verifies_the_statement_of_origin(tmp_path: Path) -> None:
+    cosign = client("cosign")
+    access = EmissionAccess(DiskFiles(durable=False), tmp_path / "out", DiskSpools(), canonical_codec(), (sample_signer(),))
+    made = emit(replace(_request(), provenance=True), TREES, access)
+    (statement,) = [path for item in made for path in item.beside]
+    key = tmp_path / "key.pub"
+    key.write_bytes(sample_signer().public_key())
+    words = [cosign, "verify-blob-attestation", "--key", str(key), "--signature", str(statement)]
+    words += ["--type", "slsaprovenance1", "--insecure-ignore-tlog=true"]
+    home = {"HOME": str(tmp_path), "TUF_ROOT": str(tmp_path / "tuf")}
+    for item in made:
+        call([*words, str(item.path)], home)
+    stranger = tmp_path / "stranger.apk"
+    stranger.write_bytes(Path(made[0].path).read_bytes() + b"x")
+    with pytest.raises(AssertionError, match="no matching subject digest"):
+        call([*words, str(stranger)], home)
