@@ -26,6 +26,7 @@ from apkiln.package.analysis.observing import Observer
 from apkiln.package.emission.information import embedded_definition, information, scripts
 from apkiln.package.emission.planning import PackagePlan, plan_packages
 from apkiln.package.emission.provenance import provenance, subject
+from apkiln.package.emission.publication import Publication
 from apkiln.package.emission.request import EmissionRequest, EmittedPackage
 from apkiln.package.output_tree import OutputTree
 from apkiln.system.files import Files
@@ -118,10 +119,10 @@ def _publish(
     definition = embedded_definition(request)
     emitted: list[EmittedPackage] = []
     subjects: list[Resource] = []
-    with ExitStack() as stack:
+    with Publication(access.files) as publication:
         for member, analysis in zip(members, analyses, strict=True):
-            target, written, control = _write(request, member, analysis, definition, access, stack)
-            beside = tuple(_beside(request, member, analysis, target, access, stack))
+            target, written, control = _write(request, member, analysis, definition, access, publication)
+            beside = tuple(_beside(request, member, analysis, target, publication))
             subjects.append(subject(written, control))
             notes = (*member.plan.notes, *analysis.notes)
             emitted.append(
@@ -130,7 +131,7 @@ def _publish(
         if request.provenance and emitted:
             path = directory / f"{emitted[0].info.name_version}.apk.intoto.jsonl"
             payload = provenance(request, subjects, access.codec.name)
-            _add(path, dsse.write(dsse.sign(dsse.IN_TOTO, payload, access.signers)), access, stack)
+            publication.create(path).write(dsse.write(dsse.sign(dsse.IN_TOTO, payload, access.signers)))
             emitted[0] = emitted[0]._replace(beside=(*emitted[0].beside, path))
     return tuple(emitted)
 
@@ -141,13 +142,13 @@ def _write(
     analysis: Analysis,
     definition: bytes,
     access: EmissionAccess,
-    stack: ExitStack,
+    publication: Publication,
 ) -> tuple[PurePath, WrittenPackage, str]:
-    """The package file, to appear when `stack` is left; with the SHA-256 of its control member."""
+    """The package file, to appear with the others; with the SHA-256 of its control member."""
     part = member.plan.part
     info = information(request, part, analysis)
     target = access.directory / request.arch.apk / f"{info.name_version}.apk"
-    output = stack.enter_context(access.files.create(target, replace=True))
+    output = publication.create(target)
     draft = PackageDraft(info, (), tuple(scripts(part.scriptlets)), ((".melange.yaml", definition),))
     written = write_around(draft, member.data, _copy(member.spool), access.codec, output.write, signers=access.signers)
     if not request.overwrite:
@@ -160,25 +161,19 @@ def _write(
 
 
 def _beside(
-    request: EmissionRequest,
-    member: _Member,
-    analysis: Analysis,
-    target: PurePath,
-    access: EmissionAccess,
-    stack: ExitStack,
+    request: EmissionRequest, member: _Member, analysis: Analysis, target: PurePath, publication: Publication
 ) -> Iterator[PurePath]:
     """Documents about one package."""
     name = target.name.removesuffix(".apk")
-    if request.cyclonedx:
-        yield _add(target.with_name(f"{name}.cdx.json"), write_cyclonedx(member.plan.bill), access, stack)
-    if request.lint_results:
-        found = canonical_json.encode_pretty(results(name, analysis.findings))
-        yield _add(target.with_name(f"lint-{name}.json"), found, access, stack)
-
-
-def _add(path: PurePath, content: bytes, access: EmissionAccess, stack: ExitStack) -> PurePath:
-    stack.enter_context(access.files.create(path, replace=True)).write(content)
-    return path
+    documents = {
+        f"{name}.cdx.json": write_cyclonedx(member.plan.bill) if request.cyclonedx else b"",
+        f"lint-{name}.json": canonical_json.encode_pretty(results(name, analysis.findings)) if request.lint_results else b"",
+    }
+    for document, content in documents.items():
+        if content:
+            path = target.with_name(document)
+            publication.create(path).write(content)
+            yield path
 
 
 def _refuse_other_bytes(target: PurePath, written: WrittenPackage, files: Files) -> None:

@@ -29,7 +29,7 @@ from tests.package_workshop import (
 )
 from tests.sample_packages import keyring_of, sample_signer
 
-from apkiln.core.errors import ApkilnError, ConflictError, FaultGroup
+from apkiln.core.errors import ApkilnError, ConflictError, EnvironmentFault, FaultGroup
 from apkiln.core.limits import MIB
 from apkiln.core.value import replace
 from apkiln.formats.apk.package import read_package
@@ -37,7 +37,7 @@ from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.package.emission.request import EmissionRequest, GuestAccounts, GuestPackage
 from apkiln.package.output_tree import OutputTree
-from apkiln.system.memory_files import MemoryFiles
+from apkiln.system.memory_files import Crash, InterruptedFiles, MemoryFiles
 
 NAME = "demo-1.2-r3.apk"
 ITEMS = (
@@ -156,6 +156,51 @@ def test_nothing_is_published_when_one_package_cannot_be() -> None:
     with pytest.raises(ApkilnError) as error:
         emission(request(SUB), tree(*ITEMS), broken, files=files)
     assert error.value.reason == "content-size" and files.snapshot() == {}
+
+
+class FailingOnce(InterruptedFiles):
+    """Fails at one step, as a full disk does for a moment."""
+
+    def advance(self) -> None:
+        self.steps += 1
+        if self.steps == self._last + 1:
+            raise EnvironmentFault("no space", reason="no-space")
+
+
+def test_an_error_at_any_step_leaves_nothing_or_all() -> None:
+    trees = (tree(*ITEMS), tree(package="demo-dev"))
+    asked = request(SUB, lint_results=True)
+    _, whole = emission(asked, *trees)
+    assert isinstance(whole, MemoryFiles)
+    refused = 0
+    for step in range(1000):
+        place = MemoryFiles()
+        try:
+            emission(asked, *trees, files=FailingOnce(place, step))
+        except EnvironmentFault:
+            assert place.snapshot() == {}
+            refused += 1
+        else:
+            assert place.snapshot() == whole.snapshot()
+            break
+    assert refused > 8
+
+
+def test_a_process_that_dies_leaves_whole_files_and_is_completed_by_the_next() -> None:
+    trees = (tree(*ITEMS), tree(package="demo-dev"))
+    _, whole = emission(request(SUB), *trees)
+    assert isinstance(whole, MemoryFiles)
+    for step in range(1000):
+        place = MemoryFiles()
+        try:
+            emission(request(SUB), *trees, files=InterruptedFiles(place, step))
+        except Crash:
+            assert place.snapshot().items() <= whole.snapshot().items()
+            emission(request(SUB), *trees, files=place)
+            assert place.snapshot() == whole.snapshot()
+        else:
+            break
+    assert step > 8
 
 
 def test_a_finding_of_a_required_linter_refuses_all() -> None:
