@@ -49,6 +49,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--signing-key", metavar="FILE", default="", help="private key for packages and index")
     output.add_argument("--generate-index", action=argparse.BooleanOptionalAction, default=True, help="list them in an index")
     output.add_argument("--generate-provenance", action=argparse.BooleanOptionalAction, default=None, help="statements of origin")
+    output.add_argument(
+        "--compression",
+        choices=("canonical", "fast"),
+        default="canonical",
+        help="fast: for packages that never leave this machine; bytes differ between processors",
+    )
     output.add_argument("--overwrite", action="store_true", help="replace a package of the same version with other bytes")
     output.add_argument("--strip-origin-name", action="store_true", help="each subpackage is its own origin")
     output.add_argument("--lint-require", metavar="LIST", default=None, help="checks that refuse")
@@ -137,7 +143,7 @@ def _request(
     from apkiln.cli import package_build_arguments as shared
     from apkiln.cli.access import open_access
     from apkiln.cli.source_arguments import source_access
-    from apkiln.formats.deflate.codec import canonical_codec
+    from apkiln.formats.deflate.codec import canonical_codec, local_codec
     from apkiln.package.building.request import BuildAccess, BuildRequest, Network
     from apkiln.package.building.root import RootKind
     from apkiln.package.emission.emitting import EmissionAccess
@@ -166,13 +172,14 @@ def _request(
     )
     has_sources = bool(plan_sources(definition).sources)
     signers = shared.signer_of(arguments.signing_key, here)
+    codec = local_codec() if arguments.compression == "fast" else canonical_codec()
     made = BuildAccess(
         access=access,
         trees=shared.open_trees(context),
         owners=shared.owners_word(),
         sandbox=sandbox,
         workspace=shared.workspaces(arguments, context, sandbox),
-        emission=EmissionAccess(DiskFiles(), output, DiskSpools(), canonical_codec(), signers),
+        emission=EmissionAccess(DiskFiles(), output, DiskSpools(), codec, signers),
         signers=signers,
         now=SystemClock().monotonic,
         tell=shared.line_teller(context, package.name.text),

@@ -22,7 +22,7 @@ from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.system.faults import faults_named
 from apkiln.system.lock import claim, is_locked
-from apkiln.system.tree_reader import read_tree
+from apkiln.system.tree_reader import read_entries, read_tree
 from apkiln.system.tree_writer import DirectoryTreeWriter
 
 _PREFIX = "build-"
@@ -187,7 +187,7 @@ class DirectoryWorkspace:
         if top.is_symlink() or not top.is_dir():
             return ()
         found = []
-        for entry, _content in read_tree(top):
+        for entry in read_entries(top):
             kept = self._kept.get(f"{top}/{entry.path}")
             if kept is not None:
                 entry = entry._replace(mode=kept.mode, uid=kept.uid, gid=kept.gid, xattrs=kept.xattrs)

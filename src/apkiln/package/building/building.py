@@ -29,6 +29,8 @@ from apkiln.package.sources.planning import plan_sources
 from apkiln.system.build_workspace import Workspace
 
 _LICENCE_LIMIT = MIB
+_WORTH_THREADS = 8 * MIB
+"""Bytes of files from which on compressing beside the reading pays for the threads."""
 _FETCH = "built-in/fetch.yaml"
 """Where the needs of the built-in `fetch` are written."""
 
@@ -244,7 +246,13 @@ def _emit(
         if content is not None:
             texts.append((path, content.decode("utf-8", "replace")))
     trees = [_tree(workspace, part.name) for part in parts]
-    return emit(replace(prepared, licence_texts=tuple(texts)), trees, access.emission)
+    final = replace(prepared, licence_texts=tuple(texts))
+    if sum(entry.size for tree in trees for entry in tree.entries) < _WORTH_THREADS:
+        return emit(final, trees, access.emission)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(access.access.jobs) as executor:
+        return emit(final, trees, replace(access.emission, executor=executor))
 
 
 def _tree(workspace: Workspace, name: str) -> OutputTree:
