@@ -30,7 +30,18 @@ class Generated(NamedTuple):
 
 def conclude(facts: TreeFacts, context: AnalysisContext) -> Analysis:
     """Dependencies, provides and findings of one package.  Pure; the same whatever the order of entries."""
-    scene = scene_of(facts, context)
+    return _concluded(scene_of(facts, context), context)
+
+
+def conclude_all(context: AnalysisContext) -> tuple[Analysis, ...]:
+    """`conclude` for each of the siblings, in their order; what they have in common is prepared once."""
+    trees = tuple(Tree(item) for item in context.siblings)
+    guest = _GuestProvides(context.guest)
+    scenes = (_scene(tree, (tree, *(other for other in trees if other is not tree)), guest, context) for tree in trees)
+    return tuple(_concluded(scene, context) for scene in scenes)
+
+
+def _concluded(scene: Scene, context: AnalysisContext) -> Analysis:
     generated = generate(scene)
     depends, provides = with_declared(generated, scene.part.dependencies)
     lint_scene = LintScene.of(
@@ -48,18 +59,16 @@ def conclude(facts: TreeFacts, context: AnalysisContext) -> Analysis:
 
 def scene_of(facts: TreeFacts, context: AnalysisContext) -> Scene:
     """The package among those of its build."""
-    part = part_named(context.definition, facts.package)
-    assert part is not None, f"{facts.package} is a package of the definition"
     tree = Tree(facts)
     others = (Tree(item) for item in context.siblings if item.package != facts.package)
-    return Scene(
-        tree=tree,
-        part=part,
-        version=context.definition.package.full_version,
-        siblings=(tree, *others),
-        guest_provides=_GuestProvides(context.guest).version,
-        rules=context.rules,
-    )
+    return _scene(tree, (tree, *others), _GuestProvides(context.guest), context)
+
+
+def _scene(tree: Tree, siblings: tuple[Tree, ...], guest: _GuestProvides, context: AnalysisContext) -> Scene:
+    part = part_named(context.definition, tree.package)
+    assert part is not None, f"{tree.package} is a package of the definition"
+    version = context.definition.package.full_version
+    return Scene(tree, part, version, siblings, guest.version, context.rules)
 
 
 def generate(scene: Scene) -> Generated:

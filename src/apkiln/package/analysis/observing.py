@@ -24,7 +24,7 @@ from apkiln.package.analysis.facts import (
 from apkiln.package.analysis.interpreters import LONGEST
 from apkiln.package.analysis.kernels import image_version, module_version
 
-HELD = 512 * MIB
+HELD = 256 * MIB
 """A file between `payload.KEPT` and this is kept in memory from the reading that gives its digest to the one that packs it."""
 DUPLICATE = KIB
 """Smaller files are not compared with each other."""

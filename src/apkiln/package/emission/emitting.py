@@ -18,7 +18,7 @@ from apkiln.formats.attestation import dsse
 from apkiln.formats.attestation.statement import Resource
 from apkiln.formats.deflate.codec import PIECE, Codec
 from apkiln.formats.sbom.cyclonedx_writer import write_cyclonedx
-from apkiln.package.analysis.concluding import conclude
+from apkiln.package.analysis.concluding import conclude_all
 from apkiln.package.analysis.conclusion import Analysis, AnalysisContext
 from apkiln.package.analysis.facts import TreeFacts
 from apkiln.package.analysis.linters.results import results
@@ -80,7 +80,7 @@ def emit(request: EmissionRequest, trees: Sequence[OutputTree], access: Emission
         siblings = tuple(member.facts for member in members)
         guest = tuple(item.record for item in request.guest)
         context = AnalysisContext(request.arch, request.definition, siblings, guest, request.rules, request.lint)
-        analyses = [conclude(member.facts, context) for member in members]
+        analyses = conclude_all(context)
         _refuse_findings(request, members, analyses)
         return _publish(request, members, analyses, access)
 

@@ -10,7 +10,7 @@ from apkiln.core.value import value
 from apkiln.formats.apk.payload import ContentReader
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.sbom.model import Document
-from apkiln.package.definition.licensing import licensing
+from apkiln.package.definition.licensing import Licensing, licensing
 from apkiln.package.definition.parts import PackagePart, part_named
 from apkiln.package.emission.bill import bill, bill_path, write_bill
 from apkiln.package.emission.capabilities import with_capabilities
@@ -18,6 +18,7 @@ from apkiln.package.emission.normalising import Normaliser
 from apkiln.package.emission.request import EmissionRequest
 from apkiln.package.emission.secrets import check_secrets
 from apkiln.package.output_tree import OutputTree
+from apkiln.package.sources.plan import Source
 from apkiln.package.sources.planning import plan_sources
 
 
@@ -52,14 +53,20 @@ def plan_packages(request: EmissionRequest, trees: Sequence[OutputTree]) -> tupl
         elif any(plan.part.name == tree.package for plan in plans):
             faults.add(_fault(f"there are two trees of `{tree.package}`", "tree-repeated", tree))
         else:
-            plans.append(_plan(request, part, tree, bill(request, part, licences, sources), faults))
+            plans.append(_plan(request, part, tree, licences, sources, faults))
     faults.raise_if_any()
     return tuple(plans)
 
 
 def _plan(
-    request: EmissionRequest, part: PackagePart, tree: OutputTree, document: Document, faults: FaultCollector
+    request: EmissionRequest,
+    part: PackagePart,
+    tree: OutputTree,
+    licences: Licensing,
+    sources: tuple[Source, ...],
+    faults: FaultCollector,
 ) -> PackagePlan:
+    document = bill(request, part, licences, sources)
     normaliser = Normaliser(
         tree.package, request.accounts, request.source_date, request.strict_ids, request.keep_user_xattrs, faults
     )
@@ -72,7 +79,13 @@ def _plan(
     def read(asked: str) -> Iterable[bytes]:
         return (content,) if asked == path else tree.content(asked)
 
-    return PackagePlan(part, entries, read, document, tuple(normaliser.notes))
+    notes = (*normaliser.notes, *_licence_notes(part, licences))
+    return PackagePlan(part, entries, read, document, notes)
+
+
+def _licence_notes(part: PackagePart, licences: Licensing) -> list[str]:
+    """Told once, of the main package, whose licences they are."""
+    return [f"`{text}` is no SPDX licence and its text is not there" for text in licences.unknown if part.is_main]
 
 
 def _fault(message: str, reason: str, tree: OutputTree) -> ConfigurationError:

@@ -27,7 +27,7 @@ from tests.package_workshop import (
 
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.archive.entry import Entry
-from apkiln.package.analysis.concluding import conclude
+from apkiln.package.analysis.concluding import conclude, conclude_all
 from apkiln.package.analysis.conclusion import AnalysisContext
 from apkiln.package.analysis.facts import TreeFacts
 from apkiln.package.analysis.rules import DEFAULT_RULES
@@ -306,6 +306,18 @@ def test_the_order_of_entries_makes_no_difference(mixed: random.Random) -> None:
     mixed.shuffle(siblings)
     one = conclude(first, AnalysisContext(X86_64, shown, (first, *siblings)))
     assert conclude(TreeFacts("demo", second.entries, second.files), AnalysisContext(X86_64, shown, tuple(siblings[::-1]))) == one
+
+
+def test_all_together_are_each_by_itself() -> None:
+    shown = definition(SUB)
+    facts = (
+        observed(file("usr/libexec/p", program(["liba.so.1"])), package="demo"),
+        observed(link("usr/lib/liba.so", "liba.so.1"), package="demo-dev"),
+        observed(file("usr/lib/liba.so.1", library("liba.so.1")), package="demo-libs"),
+    )
+    context = AnalysisContext(X86_64, shown, facts, rules=DEFAULT_RULES._replace(versioned_libraries=True))
+    assert conclude_all(context) == tuple(conclude(item, context) for item in facts)
+    assert conclude_all(context)[1].depends == ("so:liba.so.1",)
 
 
 def test_a_script_with_several_words_for_env_is_told() -> None:

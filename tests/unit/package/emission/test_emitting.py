@@ -334,6 +334,13 @@ def test_secrets_from_outside_stay_outside() -> None:
     emission(asked("API_TOKEN", outside, allow_secrets=True), tree())
 
 
+def test_a_licence_without_a_text_is_told_once() -> None:
+    text = SUB.replace("MIT", "'custom: mine', license-path: COPYING")
+    for texts, notes in (((), 1), ((("COPYING", "all of it"),), 0)):
+        made, _ = emission(request(text, licence_texts=texts), tree(), tree(package="demo-dev"))
+        assert [len(item.notes) for item in made] == [notes, 0]
+
+
 def test_documents_beside_the_package() -> None:
     files = written(request(lint_results=True, cyclonedx=True), tree(file("opt/a")))
     assert sorted(files) == ["demo-1.2-r3.apk", "demo-1.2-r3.cdx.json", "lint-demo-1.2-r3.json"]
