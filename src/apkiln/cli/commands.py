@@ -31,6 +31,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "lint", "package_lint", "check finished packages"),
     ("package", "scan", "package_scan", "analyse published packages again and compare"),
     ("package", "test", "package_test", "run the tests of a definition"),
+    ("package", "rebuild", "package_rebuild", "build published packages again and compare every byte"),
     ("package", "compile", "package_compile", "print a definition with pipelines and variables resolved"),
     ("package", "query", "package_query", "ask a definition with a template"),
     ("package", "version", "package_version", "print name and version of a definition"),
@@ -86,6 +87,7 @@ APKO_VERBS = {
 MELANGE_VERBS = {
     "build": "build",
     "test": "test",
+    "rebuild": "rebuild",
     "compile": "compile",
     "query": "query",
     "package-version": "version",

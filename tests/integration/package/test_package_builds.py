@@ -326,6 +326,30 @@ def test_other_architectures_are_passed_over(bench: Bench) -> None:
     assert "not built for x86_64" in answer.errors and not (bench.directory / "packages").exists()
 
 
+def test_a_package_is_rebuilt_bit_for_bit_without_its_key(bench: Bench) -> None:
+    text = script(f"mkdir -p {OUT}/usr; echo x > {OUT}/usr/x; chown 12:34 {OUT}/usr/x")
+    text += "subpackages:\n  - name: demo-sub\n    pipeline: [{runs: 'mkdir -p ${{targets.subpkgdir}}/usr'}]\n"
+    done(bench.build(text, "--build-date", "2024-02-03T04:05:06Z", "--namespace", "wolfi", "--license", "MIT"))
+    packages = sorted(str(path) for path in bench.directory.glob("packages/x86_64/*.apk"))
+    places = ("-r", str(bench.fixture.directory), "-k", str(bench.fixture.key))
+    answer = done(run_command(["package", "rebuild", *packages, *places], bench.directory, {"APKILN_CACHE": str(bench.cache)}))
+    assert answer.output.splitlines() == ["identical  demo-1.0-r0", "identical  demo-sub-1.0-r0"]
+
+
+def test_a_build_that_depends_on_the_moment_is_found_out(bench: Bench) -> None:
+    done(bench.build(script(f"mkdir -p {OUT}/usr; date +%N > {OUT}/usr/moment")))
+    places = ("-r", str(bench.fixture.directory), "-k", str(bench.fixture.key), "packages/x86_64/demo-1.0-r0.apk")
+    answer = run_command(["package", "rebuild", *places], bench.directory, {"APKILN_CACHE": str(bench.cache)})
+    assert answer.code == 10 and "usr/moment: content" in answer.errors
+
+
+def test_a_root_that_is_gone_is_named(bench: Bench, tmp_path: Path) -> None:
+    done(bench.build(script(f"mkdir -p {OUT}/usr")))
+    places = ("-r", str(tmp_path / "nowhere"), "-k", str(bench.fixture.key), "packages/x86_64/demo-1.0-r0.apk")
+    answer = run_command(["package", "rebuild", *places], bench.directory, {"APKILN_CACHE": str(bench.cache)})
+    assert answer.code == 8 and "nowhere" in answer.errors
+
+
 def _killed(start: Callable[[], subprocess.Popen[bytes]], after: float) -> None:
     process = start()
     time.sleep(after)
