@@ -9,6 +9,7 @@ from apkiln.core.errors import ApkilnError, EnvironmentFault, UnavailableError
 from apkiln.core.limits import MIB
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
+from apkiln.system.credentials import parse_http_auth
 from apkiln.system.process import Command, Completed, Runner
 
 TIMEOUT = 1800.0
@@ -20,7 +21,7 @@ _NEVER_AGAIN = ("not found", "does not exist", "Authentication failed", "could n
 
 class GitCommand:
     """Runs git without hooks, prompts, background work and configuration files; of the environment only what reaches servers
-    is passed on."""
+    is passed on, and the logins of `HTTP_AUTH`; git itself reads netrc."""
 
     def __init__(self, runner: Runner, environment: Mapping[str, str]) -> None:
         self._runner = runner
@@ -33,7 +34,8 @@ class GitCommand:
             "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
             "GIT_NO_LAZY_FETCH": "1",
         }
-        self._environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **passed, **fixed}
+        logins = _logins(environment.get("HTTP_AUTH", ""))
+        self._environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **passed, **fixed, **logins}
 
     def run(
         self,
@@ -70,6 +72,17 @@ class GitCommand:
         if done.exit_code:
             raise git_failed(str(repository or work_tree or ""), done)
         return done
+
+
+def _logins(text: str) -> dict[str, str]:
+    """Settings that send what `HTTP_AUTH` says to its hosts, in variables, where no other process sees them."""
+    entries = [entry for entry in parse_http_auth(text) if entry.host]
+    found = {"GIT_CONFIG_COUNT": str(len(entries))} if entries else {}
+    for number, entry in enumerate(entries):
+        port = f":{entry.port}" if entry.port else ""
+        found[f"GIT_CONFIG_KEY_{number}"] = f"http.https://{entry.host}{port}/.extraHeader"
+        found[f"GIT_CONFIG_VALUE_{number}"] = f"Authorization: {entry.authorization.reveal()}"
+    return found
 
 
 def git_failed(location: str, done: Completed) -> ApkilnError:

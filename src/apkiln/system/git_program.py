@@ -12,6 +12,7 @@ from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.system.clock import Clock
 from apkiln.system.files import Files
+from apkiln.system.folder import DirectoryFolder
 from apkiln.system.git import (
     DEPTH,
     PICKS,
@@ -68,6 +69,7 @@ class ProgramGit:
         self._files.make_directory(self._directory)
         with self._files.lock(whole.with_suffix(".lock")):
             self._files.remove(made)
+            self._unlock(whole)
             with self._files.produced(made) as content:
                 repository = self._sources(wants, whole, content.with_name("cut.git"))
                 commit = self._commit(repository, wants)
@@ -75,6 +77,14 @@ class ProgramGit:
                 submodules = self._submodules(repository, commit)
             self._publish(made, target)
             return Exported(commit, submodules)
+
+    def _unlock(self, mirror: PurePath) -> None:
+        """Remove lock files that a git left which was killed: nobody else works here while we hold our own lock."""
+        if self._files.status(mirror) is not None:
+            names = DirectoryFolder(mirror).names()
+            for name in names:
+                if name.endswith(".lock"):
+                    self._files.remove(mirror / name)
 
     def _sources(self, wants: Sequence[GitWant], whole: PurePath, cut: PurePath) -> PurePath:
         """A repository with all that is wanted: the mirror with whole history where it is needed or there already, else one

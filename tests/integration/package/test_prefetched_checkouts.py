@@ -24,8 +24,9 @@ from apkiln.package.sources.planning import plan_sources
 from apkiln.package.sources.source_map import SourceMap
 from apkiln.system.clock import ManualClock
 from apkiln.system.files import DiskFiles
+from apkiln.system.git_command import GitCommand
 from apkiln.system.git_program import ProgramGit
-from apkiln.system.process import SystemRunner
+from apkiln.system.process import ScriptedRunner, SystemRunner
 from apkiln.system.transfer import LocalTransfer
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -182,6 +183,30 @@ def test_a_deeper_wish_keeps_what_the_bundle_had(tmp_path: Path, upstream: Upstr
     place = tmp_path / "look"
     subprocess.run(["git", "clone", "-q", str(cache / f"git:{commits['two']}"), str(place), "-b", "main"], check=True)
     assert git(place, "rev-list", "--count", "HEAD") == "2"
+
+
+def test_lock_files_of_a_git_that_was_killed_do_no_harm(tmp_path: Path, upstream: Upstream) -> None:
+    given = {"branch": "main", "expected-commit": upstream.commits["two"]}
+    fetch_sources(plan_of(given), access_of(tmp_path / "cache", upstream.root))
+    (mirror,) = (tmp_path / "mirrors").glob("*.git")
+    for name in ("refs/heads/main.lock", "packed-refs.lock", "config.lock", "shallow.lock"):
+        (mirror / name).touch()
+    upstream.commits["four"] = commit(upstream.root / "app", "four")
+    given["expected-commit"] = upstream.commits["four"]
+    assert fetch_sources(plan_of(given), access_of(tmp_path / "cache", upstream.root)).materials[0].location != "cache"
+
+
+def test_logins_go_to_git_in_variables(tmp_path: Path) -> None:
+    runner = ScriptedRunner({})
+    command = GitCommand(runner, {"HTTP_AUTH": "basic:h.example:8443:me:secret\nbearer:g.example:token", "PATH": "/bin"})
+    with pytest.raises(ApkilnError):
+        command.run(None, ("version",))
+    (asked,) = runner.commands
+    variables = dict(asked.environment)
+    assert "secret" not in " ".join(asked.arguments)
+    assert variables["GIT_CONFIG_COUNT"] == "2"
+    assert variables["GIT_CONFIG_KEY_0"] == "http.https://h.example:8443/.extraHeader"
+    assert variables["GIT_CONFIG_VALUE_1"] == "Authorization: Bearer token"
 
 
 def test_unpinned_checkouts_must_be_allowed_and_are_found_by_the_step(tmp_path: Path, upstream: Upstream) -> None:

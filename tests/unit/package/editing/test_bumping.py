@@ -149,6 +149,12 @@ def test_line_ends_byte_order_marks_and_wide_characters_stay(newline: str) -> No
     assert new == text.replace("version: 1", 'version: "2"')
 
 
+@pytest.mark.parametrize("newline", ["\r", "\x85", "\u2028", "\u2029"])
+def test_line_ends_that_only_yaml_knows_count(newline: str) -> None:
+    text = f"package:\n  name: a # one{newline}  # two\n  version: 1 # three\n"
+    assert bump(text, "2") == text.replace("version: 1", 'version: "2"')
+
+
 def test_cherry_picks_are_spoken_of() -> None:
     notes = plan_bump(TEXT.encode(), "demo.yaml", "2.0").notes
     assert len(notes) == 1 and "a fix" in notes[0].message and notes[0].origin.line

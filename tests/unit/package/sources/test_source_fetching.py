@@ -206,6 +206,9 @@ def test_submodules_are_bundles_of_their_own() -> None:
     bench.fetch(checkout(submodules=True))
     assert {f"git:{COMMIT}", f"git:{INNER}"} <= bench.cached().keys()
     assert bench.fetch(checkout(submodules=True)).materials[0].location == "cache" and bench.git.exports == 2
+    bench.files.remove(CACHE / f"git:{COMMIT}.submodules")  # a bundle from elsewhere
+    assert bench.fetch(checkout()).materials[0].location == "cache"
+    assert bench.fetch(checkout(submodules=True)).materials[0].location != "cache" and bench.git.exports == 3
 
 
 def test_a_moved_tag_and_an_unknown_host() -> None:
