@@ -44,7 +44,7 @@ def conclude_all(context: AnalysisContext) -> tuple[Analysis, ...]:
 def _concluded(scene: Scene, context: AnalysisContext) -> Analysis:
     generated = generate(scene)
     depends, provides = with_declared(generated, scene.part.dependencies)
-    lint_scene = LintScene.of(
+    lint_scene = LintScene(
         tree=scene.tree,
         part=scene.part,
         definition=context.definition,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.path import parent, resolve_target
@@ -21,8 +22,20 @@ class Tree:
         self.entries = facts.entries
         self._facts = facts.files
         self._by_path = {entry.path: entry for entry in facts.entries}
+        self.others = tuple([entry.path for entry in facts.entries if entry.type is not EntryType.DIRECTORY])
+        """Paths of all but directories, in the order of the walk."""
         self._examined = tuple(self._with_facts())
         self._has_links = any(entry.type is EntryType.SYMLINK for entry in facts.entries)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Last parts of all paths."""
+        return frozenset([entry.path.rpartition("/")[2] for entry in self.entries])
+
+    @cached_property
+    def announces_users(self) -> bool:
+        """Whether it has a file of sysusers.d."""
+        return any(path.startswith("usr/lib/sysusers.d/") for path in self.others)
 
     def at(self, path: str) -> Entry | None:
         return self._by_path.get(path)

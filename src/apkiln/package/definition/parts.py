@@ -13,6 +13,7 @@ from apkiln.package.definition.model import (
     PackageTest,
     Scriptlets,
     Setcap,
+    Subpackage,
 )
 
 
@@ -39,43 +40,50 @@ class PackagePart:
 
 def parts(definition: PackageDefinition) -> tuple[PackagePart, ...]:
     """The main package, then the subpackages in the order of the file.  Conditions are not looked at: compile first."""
-    main = definition.package
-    first = PackagePart(
-        name=main.name.text,
-        is_main=True,
-        description=main.description.text,
-        url=main.url.text,
-        commit=main.commit.text,
-        dependencies=main.dependencies,
-        options=main.options,
-        scriptlets=main.scriptlets,
-        checks=main.checks,
-        setcap=main.setcap,
-        test=definition.test,
-        cpe=main.cpe,
-        origin=main.origin,
-    )
-    others = [
-        PackagePart(
-            name=item.name.text,
-            is_main=False,
-            description=item.description.text,
-            url=item.url.text,
-            commit=item.commit.text or main.commit.text,
-            dependencies=item.dependencies,
-            options=item.options,
-            scriptlets=item.scriptlets,
-            checks=item.checks,
-            setcap=item.setcap,
-            test=item.test,
-            cpe=main.cpe,
-            origin=item.origin,
-        )
-        for item in definition.subpackages
-    ]
-    return (first, *others)
+    return (_main(definition), *(_part(item, definition) for item in definition.subpackages))
 
 
 def part_named(definition: PackageDefinition, name: str) -> PackagePart | None:
     """The part of this name; None when the definition makes no such package."""
-    return next((part for part in parts(definition) if part.name == name), None)
+    if definition.package.name.text == name:
+        return _main(definition)
+    found = next((item for item in definition.subpackages if item.name.text == name), None)
+    return None if found is None else _part(found, definition)
+
+
+def _main(definition: PackageDefinition) -> PackagePart:
+    package = definition.package
+    return PackagePart(
+        name=package.name.text,
+        is_main=True,
+        description=package.description.text,
+        url=package.url.text,
+        commit=package.commit.text,
+        dependencies=package.dependencies,
+        options=package.options,
+        scriptlets=package.scriptlets,
+        checks=package.checks,
+        setcap=package.setcap,
+        test=definition.test,
+        cpe=package.cpe,
+        origin=package.origin,
+    )
+
+
+def _part(item: Subpackage, definition: PackageDefinition) -> PackagePart:
+    main = definition.package
+    return PackagePart(
+        name=item.name.text,
+        is_main=False,
+        description=item.description.text,
+        url=item.url.text,
+        commit=item.commit.text or main.commit.text,
+        dependencies=item.dependencies,
+        options=item.options,
+        scriptlets=item.scriptlets,
+        checks=item.checks,
+        setcap=item.setcap,
+        test=item.test,
+        cpe=main.cpe,
+        origin=item.origin,
+    )

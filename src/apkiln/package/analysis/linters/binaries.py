@@ -88,11 +88,14 @@ def missing_needed(scene: LintScene) -> Iterator[Report]:
     """Libraries that nothing the package depends on or brings is known to have."""
     known = {item.partition(">")[0].partition("=")[0] for item in (*scene.depends, *scene.provides, *scene.vendored)}
     trees = (scene.tree, *scene.siblings)
-    names = {entry.path.rpartition("/")[2] for tree in trees for entry in tree.entries}
+
+    def is_missing(name: str) -> bool:
+        return f"so:{name}" not in known and not any(name in tree.names for tree in trees)
+
     rows = (
         (("path", entry.path), ("libraries", missing))
         for entry, elf in _objects(scene)
-        if (missing := tuple(sorted(name for name in elf.facts.needed if f"so:{name}" not in known and name not in names)))
+        if (missing := tuple(sorted(filter(is_missing, elf.facts.needed))))
     )
     return tabulated(rows, "binaries", "has binaries that need libraries which no dependency brings")
 

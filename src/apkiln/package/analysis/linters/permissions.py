@@ -29,10 +29,8 @@ def _row(entry: Entry, permissions: list[str]) -> Row:
 
 def owners(scene: LintScene) -> Iterator[Report]:
     """An owner who is not there when the package is installed gives the file to whoever gets the number."""
-    trees = (scene.tree, *scene.siblings)
-    announced = any(entry.path.startswith("usr/lib/sysusers.d/") for tree in trees for entry in tree.entries)
-    if not announced:
-        found = (entry.path for entry in scene.tree.entries if entry.uid or entry.gid)
+    found = [entry.path for entry in scene.tree.entries if entry.uid or entry.gid]
+    if found and not any(tree.announces_users for tree in (scene.tree, *scene.siblings)):
         yield from listed(found, "has files of users that no sysusers.d file of the build announces")
 
 

@@ -104,10 +104,10 @@ def file_conflict(scene: LintScene) -> Iterator[Report]:
     """Packages of one build that could not be installed together, although nothing says so."""
     own = set(scene.files)
     for sibling in scene.siblings:
-        if sibling.package <= scene.name or _is_apart(scene, sibling.package):
+        if sibling.package <= scene.name or own.isdisjoint(sibling.others):
             continue
-        shared = (entry.path for entry in sibling.entries if entry.type is not EntryType.DIRECTORY and entry.path in own)
-        yield from listed(shared, f"has files that `{sibling.package}` has, too")
+        if not _is_apart(scene, sibling.package):
+            yield from listed(own.intersection(sibling.others), f"has files that `{sibling.package}` has, too")
 
 
 def _is_apart(scene: LintScene, other: str) -> bool:

@@ -33,23 +33,10 @@ class LintScene:
     provides: tuple[str, ...]
     vendored: tuple[str, ...]
 
-    files: tuple[str, ...] = ()
-    """Paths of all but directories, in the order of the walk: see `of`."""
-
-    @classmethod
-    def of(
-        cls,
-        tree: Tree,
-        part: PackagePart,
-        definition: PackageDefinition,
-        arch: Arch,
-        siblings: tuple[Tree, ...],
-        depends: tuple[str, ...],
-        provides: tuple[str, ...],
-        vendored: tuple[str, ...],
-    ) -> LintScene:
-        files = tuple([entry.path for entry in tree.entries if entry.type is not EntryType.DIRECTORY])
-        return cls(tree, part, definition, arch, siblings, depends, provides, vendored, files)
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of all but directories, in the order of the walk."""
+        return self.tree.others
 
     @property
     def name(self) -> str:
