@@ -47,6 +47,8 @@ class Answer(NamedTuple):
     """Of a redirect."""
     generation: int = 0
     """Of the index; 0 = none."""
+    digest: str = ""
+    """Hex SHA-256 of a body that is no blob and has an ETag nevertheless."""
 
 
 def found(state: RepositoryState, path: str, now: int) -> Answer:

@@ -10,6 +10,7 @@ import anyio.to_thread
 import msgspec
 
 from apkiln.core.errors import ApkilnError
+from apkiln.repository.filtering import FilteredView
 from apkiln.repository.reconciling import Incidents
 from apkiln.repository.service import RepositoryService
 from apkiln.system.partial_uploads import PartialUploads
@@ -53,6 +54,8 @@ class Application:
     ) -> None:
         self.hosted = dict(hosted)
         self.ready = False
+        self.views: dict[str, FilteredView] = {}
+        """Filtered ones, by the name they are served under."""
         self.deliveries: tuple[Delivery, ...] = ()
         """Webhooks."""
         self._tokens = tuple(tokens)
@@ -80,7 +83,10 @@ class Application:
         if scope["type"] != "http":
             return
         await self._recognise(scope)
-        name, rest = split_path(scope["path"], self.hosted)
+        name, rest = split_path(scope["path"], {**self.hosted, **self.views})
+        if name in self.views:
+            await self._view(self.views[name], scope, send)
+            return
         if not name:
             await self._own(scope, send)
             return
@@ -103,7 +109,7 @@ class Application:
     async def _interface(self, name: str, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
         path = rest.removeprefix(_API) or "/"
         hosted, token = self.hosted[name], None
-        if _is_public(scope["method"], path) and not hosted.private:
+        if _is_public(scope["method"], path) and not hosted.private and not _authorization(scope):
             token = ANYBODY
         elif not path.startswith("/schema"):
             token = self._token(scope)
@@ -123,6 +129,17 @@ class Application:
             "apkiln.pace": self._pace,
         }
         await self._api(inner, receive, _without_body(send) if is_head else send)
+
+    async def _view(self, view: FilteredView, scope: Scope, send: Send) -> None:
+        hosted = self.hosted[view.service.name]
+        try:
+            if hosted.private:
+                check_verb(self._token(scope), hosted.service.name, "read")
+        except ApkilnError as error:
+            await self._refuse(send, error, view.name)
+            return
+        raw = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].decode("latin-1")
+        await self._front.view(scope, send, view, split_path(raw, self.views)[1], private=hosted.private)
 
     async def _recognise(self, scope: Scope) -> None:
         """Tokens of an issuer need its keys, perhaps over the network: verify them once, aside of everybody else's requests."""

@@ -45,6 +45,17 @@ class RuleConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     largest_growth: float = 0.0
 
 
+class ViewConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[view]]`: a repository without what a policy keeps back, under a name of its own."""
+
+    name: str
+    repository: str
+    denied_licenses: tuple[str, ...] = ()
+    minimum_age_days: int = 0
+    blocked: str = ""
+    """A file of rules, read anew when it changes (see `repository.filtering.parse_block_list`)."""
+
+
 class BucketConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[bucket]`: blobs in an S3 bucket; the credentials are in two files."""
 
@@ -80,6 +91,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where it is kept how far each has been told."""
     expect: ExpectConfiguration = ExpectConfiguration()
     reconcile_seconds: int = 60
+    view: tuple[ViewConfiguration, ...] = ()
 
 
 def parse_configuration(table: dict[str, Any], source: str) -> Configuration:
@@ -88,12 +100,16 @@ def parse_configuration(table: dict[str, Any], source: str) -> Configuration:
         found = msgspec.convert(table, Configuration)
     except msgspec.ValidationError as error:
         raise _bad(str(error), source) from error
-    names = [item.name for item in found.repository]
+    repositories = [item.name for item in found.repository]
+    names = [*repositories, *(item.name for item in found.view)]
     for name in names:
         parts = name.split("/")
         good = all(part and part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in parts)
         if not good or names.count(name) > 1 or {"api", "keys", "candidate"} & set(parts):
             raise _bad(f"{name!r} cannot name a repository, or names two", source)
+    for view in found.view:
+        if view.repository not in repositories:
+            raise _bad(f"view `{view.name}` is one of `{view.repository}`, which is no repository", source)
     _check_tokens(found, source)
     hooks = [hook.name for hook in found.webhook]
     if any(not name.replace("-", "").isalnum() or hooks.count(name) > 1 for name in hooks):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from apkiln.core.errors import ApkilnError
 from apkiln.core.limits import MIB
+from apkiln.repository.filtering import FilteredView
 from apkiln.repository.reconciling import compare
 from apkiln.repository.service import RepositoryService
 from apkiln.system.clock import Clock, SystemClock
@@ -24,6 +25,7 @@ from apkiln.web.application import Application, Hosted
 from apkiln.web.building import Stores, ensure_created, open_service, open_stores
 from apkiln.web.configuration import Configuration
 from apkiln.web.expecting import Expecting
+from apkiln.web.filtered import PolicySource
 from apkiln.web.oidc import Verifier
 from apkiln.web.tokens import Token
 from apkiln.web.webhooks import Delivery, incident_events
@@ -123,6 +125,10 @@ def make_server(configuration: Configuration, home: Path, report: Report) -> tup
     uploads = PartialUploads(home / configuration.uploads, DiskFiles())
     verifier = Verifier(configuration.issuer, lambda place: _key_set(place, home, transfer)) if configuration.issuer else None
     application = Application(hosted, (*configuration.token, reader), uploads, clock.now, verifier)
+    application.views = {
+        view.name: FilteredView(view.name, services[view.repository], PolicySource(view, home, DiskFiles(), clock.monotonic))
+        for view in configuration.view
+    }
     application.deliveries = tuple(
         Delivery(
             hook,

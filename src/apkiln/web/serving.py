@@ -16,6 +16,7 @@ import anyio.to_thread
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError
 from apkiln.core.limits import MIB
+from apkiln.repository.filtering import FilteredView
 from apkiln.repository.front import CANDIDATE, Answer, found, refusal
 from apkiln.repository.service import RepositoryService
 from apkiln.web.conditional import Part, Requested, http_date, part_of
@@ -83,7 +84,22 @@ class Front:
             extra = [(b"location", answer.location.encode())] if answer.location else []
             await self._send_small(send, answer, extra, head=method == "HEAD")
             return
-        await self._send_representation(scope, send, answer, head=method == "HEAD")
+        service = self._services[split_path(scope["path"], self._services)[0]]
+        await self._send_representation(scope, send, service, answer, head=method == "HEAD")
+
+    async def view(self, scope: Scope, send: Send, view: FilteredView, path: str, *, private: bool) -> None:
+        """What a filtered view has at a path (as it came)."""
+        head = scope["method"] == "HEAD"
+        if scope["method"] not in ("GET", "HEAD"):
+            await self._send_small(send, refusal(405, "method", "only GET and HEAD"), [(b"allow", b"GET, HEAD")], head=False)
+            return
+        answer = await anyio.to_thread.run_sync(view.answer, path, int(self._now()), limiter=self._threads())
+        if private:
+            answer = answer._replace(cache=answer.cache.replace("public", "private"))
+        if answer.status == 200:
+            await self._send_representation(scope, send, view.service, answer, head=head)
+        else:
+            await self._send_small(send, answer, [], head=head)
 
     async def _answer(self, path: str) -> Answer:
         name, rest = split_path(path, self._services)
@@ -109,9 +125,9 @@ class Front:
             self._limiter = anyio.CapacityLimiter(16)
         return self._limiter
 
-    async def _send_representation(self, scope: Scope, send: Send, answer: Answer, *, head: bool) -> None:
-        service_name, _ = split_path(scope["path"], self._services)
-        service = self._services[service_name]
+    async def _send_representation(
+        self, scope: Scope, send: Send, service: RepositoryService, answer: Answer, *, head: bool
+    ) -> None:
         data = answer.body if not answer.blob else self._recent.get(answer.blob)
         size: int | None = len(data) if data is not None else None
         if size is None:
@@ -123,7 +139,8 @@ class Front:
         if size is None:
             await self._send_small(send, refusal(500, "blob-missing", "a listed file is not in the store"), [], head=head)
             return
-        etag = f'"sha256:{answer.blob}"' if answer.blob else ""
+        digest = answer.blob or answer.digest
+        etag = f'"sha256:{digest}"' if digest else ""
         part = part_of(_requested(scope), size, etag or '""', answer.modified)
         headers = _headers(answer, etag, part, size)
         await self._begin(send, part.status, headers)
@@ -202,7 +219,7 @@ def _headers(answer: Answer, etag: str, part: Part, size: int) -> Headers:
         (b"accept-ranges", b"bytes"),
     ]
     if etag:
-        digest = b64encode(bytes.fromhex(answer.blob))
+        digest = b64encode(bytes.fromhex(answer.blob or answer.digest))
         headers += [(b"etag", etag.encode()), (b"repr-digest", b"sha-256=:" + digest + b":")]
     if answer.modified:
         headers.append((b"last-modified", http_date(answer.modified).encode()))

@@ -174,10 +174,31 @@ def _twins(name: str, version: str) -> tuple[bytes, bytes]:
     raise AssertionError("no two packages of one size")
 
 
+def wish(given: Row, expected: Row) -> str:
+    """A filtered view: what a policy blocks is in no index, so that another version is chosen; its file is 403 with the rule."""
+    from apkiln.formats.apk.index import read_index
+    from apkiln.repository.filtering import FilteredView, ViewPolicy
+
+    arch, file = given["request"].split("/")
+    name, _, version = file.removesuffix(".apk").partition("-")
+    service = _service("os", arch, MemoryLedgers(), MemoryBlobs())
+    for number in ("0", version):
+        wrong = _publish(service, name, number, arch, _package(name, number, arch, number.encode()))
+        if wrong:
+            return wrong
+    view = FilteredView("os/filtered", service, lambda: ViewPolicy(blocked=((name, version, given["policy"]),)))
+    text = read_index(view.answer(f"{arch}/APKINDEX.tar.gz", 0).body).text.decode()
+    answer = view.answer(given["request"], 0)
+    listed = [line for line in text.splitlines() if line.startswith("V:")]
+    told = answer.status == 403 and given["policy"] in answer.body.decode()
+    return "" if told and listed == ["V:0"] else f"{answer.status} {answer.body!r}, lists {listed}"
+
+
 JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "publish-layout": publish_layout,
     "http-paths": http_paths,
     "mirror": mirror,
     "sync": sync,
+    "wish": wish,
     "http-client": http_client,
 }
