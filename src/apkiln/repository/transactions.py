@@ -6,7 +6,7 @@ Pure functions of a state.  They raise, or answer with the findings that refuse 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from apkiln.core.errors import ConflictError, FaultCollector, FormatError, UnavailableError, UsageError
 from apkiln.core.limits import DEFAULT_LIMITS
@@ -185,11 +185,12 @@ def _incomplete(build: Build, packages: Iterable[Package], manifest: Manifest, s
 def base_findings(state: RepositoryState, transaction: Transaction) -> tuple[Finding, ...]:
     """What speaks against a verified transaction on this state (I3, V7, V8)."""
     findings: list[Finding] = []
+    own = {package.key for package in transaction.packages}
     for package in transaction.packages:
         known = state.accepted.get(package.key)
         if known is None:
             findings += _not_newer(state, transaction, package)
-            findings += _ambiguous(state, transaction, package)
+            findings += _ambiguous(state, own, package)
         elif known.package.content != package.content:
             details = (f"published is {known.package.digest}", f"by transaction {known.transaction}")
             findings.append(_finding("version-conflict", "this version exists with other content", package, details))
@@ -203,12 +204,11 @@ def base_findings(state: RepositoryState, transaction: Transaction) -> tuple[Fin
     return tuple(findings)
 
 
-def _ambiguous(state: RepositoryState, transaction: Transaction, package: Package) -> Iterator[Finding]:
+def _ambiguous(state: RepositoryState, own: Container[Key], package: Package) -> Iterator[Finding]:
     """A `noarch` package and one of an architecture would be served under the same name (spec §4.3)."""
     current = state.generations.get(state.current)
     homes = {*state.arches, *(index.arch for index in current.indexed.arches)} if current else set(state.arches)
     wanted = homes if package.arch == NOARCH else {NOARCH}
-    own = {other.key for other in transaction.packages}
     for arch in sorted(wanted):
         rival = Key(arch, package.name, package.version)
         if rival in state.accepted or rival in own:

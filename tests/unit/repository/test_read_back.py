@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
-from tests.sample_packages import sample_index, sample_package, sample_signer
-from tests.service_workshop import ALICE, created, manifest_of, names, places, started, upload
+from tests.sample_packages import keyring_of, sample_index, sample_package, sample_signer
+from tests.service_workshop import ALICE, OLD, created, manifest_of, names, places, publish, started, upload
 
-from apkiln.core.errors import ApkilnError
+from apkiln.core.errors import ApkilnError, VerificationError
 from apkiln.repository.direct import DirectPath
 from apkiln.repository.ledger.actions import Indexed
+from apkiln.repository.ledger.changes import ListingChange
+from apkiln.repository.ledger.packages import Package
 from apkiln.repository.ledger.state import Step
 from apkiln.repository.promotion import Promotion
+from apkiln.repository.read_back import check_index
 from apkiln.repository.service import RepositoryService
 from apkiln.system.memory_files import Crash
 from apkiln.system.transfer import NO_VALIDATORS, Fetched, Transfer, Validators, Write
@@ -101,3 +105,24 @@ def test_a_candidate_that_a_dead_process_left_broken_is_made_anew() -> None:
     del contents[next(digest for digest in contents if digest.hex == candidate.arches[0].sha256)]
     assert later.recover() == ()
     assert names(later) == ["a-1.0-r0"]
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_every_record_of_a_change_is_looked_for(count: int) -> None:
+    """Few in the text, many in a table of all records."""
+    service = created()
+    publish(service, *(sample_package(f"p{number}") for number in range(count)))
+    listed = tuple(service.state.listing())
+    index = service.state.generations[service.state.current].indexed.arches[0]
+
+    def check(added: Sequence[Package], removed: Sequence[Package] = ()) -> None:
+        place = "direct:/os/x86_64/APKINDEX.tar.gz"
+        check_index(place, index, ListingChange(tuple(added), tuple(removed)), keyring_of(OLD), service.equipment)
+
+    check(listed)
+    for wrong in (msgspec.structs.replace(listed[0], size=1), msgspec.structs.replace(listed[0], name="p")):
+        with pytest.raises(VerificationError, match="does not list"):
+            check((*listed, wrong))
+        check(listed, (wrong,))
+    with pytest.raises(VerificationError, match="still lists"):
+        check(listed[1:], listed[:1])
