@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -52,7 +52,7 @@ def check_index(url: str, index: ArchIndex, change: ListingChange, keyring: Keyr
     if records != index.packages:
         raise _failed(url, f"it lists {records} packages instead of {index.packages}")
     few = len(change.added) + len(change.removed) <= _FEW
-    listed: Container[bytes] = b"\n" + read.text if few else {b"\n" + block + b"\n\n" for block in read.text.split(b"\n\n")}
+    listed: bytes | set[bytes] = b"\n" + read.text if few else {b"\n" + block + b"\n\n" for block in read.text.split(b"\n\n")}
     for package in change.added:
         if _block(package) not in listed:
             raise _failed(url, f"it does not list {package.key.name_version} as it is")
