@@ -33,10 +33,10 @@ def group_packages(packages: Sequence[PackageFiles], layering: Layering | None) 
     """
     if layering is None or not is_layered(layering):
         return ()
-    budget = layering.budget or DEFAULT_BUDGET
+    budget = DEFAULT_BUDGET if layering.budget is None else max(1, layering.budget)
     if layering.strategy == "groups":
         groups = _named_groups(packages, layering)
-        budget = layering.budget or len(groups)
+        budget = len(groups) if layering.budget is None else budget
     else:
         keys = [_key(package, layering.strategy) for package in packages]
         groups = _merged_by_replaces(packages, [_where(keys, key) for key in dict.fromkeys(keys)])

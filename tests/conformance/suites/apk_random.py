@@ -77,7 +77,7 @@ def answer(case: dict[str, Any], problem: Problem, *, strict: bool) -> Answer:
         world = [parse_dependency(item) for item in case["world"]]
         command = parse_command(case["args"])
         names = {name for row in problem.records() for name in provided_names(row)} if "prune" in command.options else ()
-        request = replace(plan(command, world, problem.installed, names), strict_apk=strict)
+        request = replace(plan(command, world, problem.installed, names, problem.repositories), strict_apk=strict)
         solution = solve(problem.repositories, request, Arch.parse(problem.arch))
     except (UnsatisfiableError, UndecidedError, InputError, UsageError) as fault:
         return Answer(True, [], None, fault.reason)

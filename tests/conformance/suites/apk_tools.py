@@ -128,7 +128,7 @@ def answer(case: Case, folder: Path) -> Solution | str:
     try:
         command = parse_command(words)
         names = {name for repository in repositories for row in repository.records for name in provided_names(row)}  # type: ignore[union-attr]
-        request = plan(command, [parse_dependency(item) for item in case.world], installed, names)
+        request = plan(command, [parse_dependency(item) for item in case.world], installed, names, repositories)
         request = replace(request, strict_apk=True, cached=(*request.cached, *cached))
         request = replace(request, drop_broken_world="drop-broken-world" in command.options)
         return solve(repositories, request, Arch.parse("x86_64"))

@@ -144,6 +144,9 @@ def _comparable(found: ImageConfiguration) -> dict[str, Any]:
     shown = document(found)
     contents = shown.get("contents", {})
     contents["packages"] = list(dict.fromkeys(map(str, contents.get("packages", ()))))
+    layering = shown.get("layering", {})
+    if not layering.get("budget"):
+        layering.pop("budget", None)  # 0 is not printed by the peer
     for mutation in shown.get("paths", ()):
         mutation.setdefault("permissions", 0)
     return shown

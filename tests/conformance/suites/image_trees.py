@@ -124,13 +124,17 @@ def read_layer(compressed: bytes) -> Iterator[Entry]:
 
 def installed(database: str) -> list[str]:
     """`name-version` of each record, sorted."""
-    found, name = [], ""
+    return sorted(f"{name}-{version}" for name, version in installed_versions(database))
+
+
+def installed_versions(database: str) -> Iterator[tuple[str, str]]:
+    """(name, version) of each record."""
+    name = ""
     for line in database.splitlines():
         if line.startswith("P:"):
             name = line[2:]
         elif line.startswith("V:"):
-            found.append(f"{name}-{line[2:]}")
-    return sorted(found)
+            yield name, line[2:]
 
 
 def compare_trees(ours: Tree, theirs: Tree, owners: Owners, arch: str, why: Explanation = UNEXPLAINED) -> Iterator[Difference]:

@@ -35,6 +35,12 @@ class Recording(NamedTuple):
         return self.folder / "cases" / str(self.case["name"]) / "expect"
 
     @property
+    def is_stable(self) -> bool:
+        """Whether the peer gave one image every time; otherwise the recorded one is any of several."""
+        results: Mapping[str, Any] = self.case["results"]
+        return all(row.get("distinct_results", 1) == 1 for row in results.values())
+
+    @property
     def definition(self) -> Row:
         """The definition with what it includes under it; empty where it cannot be read."""
         return _definition(self.folder, self.folder / self.case["config"], 5)
@@ -117,6 +123,8 @@ class Recording(NamedTuple):
     def of_success(self) -> str:
         """Of an image of ours where the peer has none."""
         told = (self.expect / "build.stderr").read_text() if (self.expect / "build.stderr").exists() else ""
+        if 'nothing provides "!' in told:
+            return "exclusion"
         return "links-not-followed" if re.search(r'mutat.*: chmod "[^"]*": file does not exist', told) else ""
 
     # --- locks ---
@@ -134,16 +142,25 @@ class Recording(NamedTuple):
             return "repository-order"
         return "drift" if len({other[2] for other in theirs if other[1] == name}) > 1 else ""
 
-    def tools_packages(self) -> frozenset[tuple[str, str]] | None:
-        """(name, version) of what apk-tools installs, where its verdict stands against the peer's."""
+    def tools_packages(self, ours: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]] | None:
+        """(name, version) of what apk-tools installs, where its verdict stands against the peer's.
+
+        Of several architectures it was asked for the first only, and nobody compared: there its names count when they are
+        ours; versions may be lower, as all architectures must have them.
+        """
         verdict = self.expect / "apk-tools.json"
-        if self.case.get("apk_tools_agrees") is not False or not verdict.exists():
+        agrees = self.case.get("apk_tools_agrees")
+        if agrees or not verdict.exists():
             return None
         answer = json.loads(verdict.read_text())
         if answer["rc"]:
             return None
         split = [name.rsplit("-", 2) for name in answer["packages"]]
-        return frozenset((name, f"{version}-{release}") for name, version, release in split)
+        found = frozenset((name, f"{version}-{release}") for name, version, release in split)
+        if agrees is False:
+            return found
+        own = frozenset(ours)
+        return own if {name for name, _ in own} == {name for name, _ in found} else None
 
 
 def installed_packages(expect: Path) -> list[str]:
@@ -220,15 +237,15 @@ def _is_stray_applet(path: str, theirs: Row) -> bool:
 
 
 def _cause_of_mode(path: str, ours: Row, theirs: Row, mutations: Iterable[Row]) -> str:
-    """The peer gives missing parents the mode of the path, sets modes and owners through links, and takes absent
-    permissions for none."""
+    """The peer gives missing parents the mode of the path, sets modes and owners of what links lead to instead of the links',
+    and takes absent permissions for none."""
     for entry in mutations:
         place, bits = _path(entry), _bits(entry.get("permissions"))
         if place.startswith(f"{path}/") and ours["mode"] == "0755" and int(theirs["mode"], 8) == bits:
             return "parent-mode"
         target = str(entry.get("source", ""))
         reached = str(PurePosixPath("/", place).parent / target).strip("/") if target else ""
-        if entry.get("type") == "symlink" and path == reached and int(theirs["mode"], 8) == bits:
+        if entry.get("type") == "symlink" and path in (place, reached):
             return "links-not-followed"
         if place == path and "permissions" not in entry and int(theirs["mode"], 8) == 0:
             return "permissions-absent"

@@ -49,6 +49,8 @@ def test_groups_by_origin_larger_ones_below() -> None:
     ]
     assert named(packages, Layering("origin", 10)) == [["bin", "lib"], ["middle"], ["same"], ["small"]]
     assert named(packages, Layering("origin", 2)) == [["bin", "lib"], ["middle", "same", "small"]]
+    assert named(packages, Layering("origin", 0)) == named(packages, Layering("origin", 1))
+    assert named(packages, Layering("origin")) == named(packages, Layering("origin", 10))
     assert named(packages, Layering("origin", 1)) == [["bin", "lib", "middle", "same", "small"]]
 
 
@@ -65,7 +67,7 @@ def test_packages_that_replace_each_other_share_a_group() -> None:
 
 def test_named_groups_keep_their_order_and_the_rest_comes_last() -> None:
     packages = [package(name) for name in ("a", "b", "c", "d")]
-    layering = Layering("groups", 0, (("c", "absent"), ("b",)))
+    layering = Layering("groups", None, (("c", "absent"), ("b",)))
     assert named(packages, layering) == [["c"], ["b"], ["a", "d"]]
 
 

@@ -194,7 +194,8 @@ def _entrypoint(base: Entrypoint, child: Entrypoint, deep: bool) -> Entrypoint:
 def _layering(base: Layering | None, child: Layering | None, deep: bool) -> Layering | None:
     if child is None or base is None or not deep:
         return base if child is None else child
-    return Layering(child.strategy or base.strategy, child.budget or base.budget, child.groups or base.groups, child.origin)
+    budget = base.budget if child.budget is None else child.budget
+    return Layering(child.strategy or base.strategy, budget, child.groups or base.groups, child.origin)
 
 
 def _certificates(base: Certificates, child: Certificates, deep: bool, remarks: Remarks) -> Certificates:

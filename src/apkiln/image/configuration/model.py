@@ -213,8 +213,8 @@ class Layering:
 
     strategy: str = ""
     """`origin`, `package`, `groups`, `single` or empty."""
-    budget: int = 0
-    """Largest number of package layers; 0 = not given."""
+    budget: int | None = None
+    """Largest number of package layers; 0 counts as 1; None = not given."""
     groups: tuple[tuple[str, ...], ...] = ()
     """Package names per layer, for `groups`."""
     origin: Origin = uncompared(default=NOWHERE)

@@ -310,7 +310,8 @@ class _Reader:
     def _layering(self, value: Value) -> Layering:
         fields = self._fields(value, "layering")
         groups = tuple(tuple(text.text for text in item.texts()) for item in fields.items("groups"))
-        return Layering(self._choice(fields, "layering", "strategy"), fields.integer("budget"), groups, value.origin)
+        budget = fields.integer("budget") if "budget" in fields.found else None
+        return Layering(self._choice(fields, "layering", "strategy"), budget, groups, value.origin)
 
     def _certificates(self, fields: Fields) -> Certificates:
         additional = tuple(self._named(item) for item in fields.items("additional"))

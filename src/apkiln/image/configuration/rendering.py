@@ -217,7 +217,8 @@ def _includes(includes: tuple[Include, ...]) -> Any:
 
 def _layering(layering: Layering) -> Document:
     groups = [list(group) for group in layering.groups]
-    return _filled({"strategy": layering.strategy, "budget": layering.budget, "groups": groups})
+    budget = {} if layering.budget is None else {"budget": layering.budget}
+    return _filled({"strategy": layering.strategy}) | budget | _filled({"groups": groups})
 
 
 def _certificates(certificates: Certificates) -> Document:

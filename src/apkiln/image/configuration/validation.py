@@ -79,7 +79,7 @@ class _Validator:
             self.fault("`layering` and `format: erofs` exclude each other", "layering-with-erofs", layering.origin)
         if layering.budget and not layering.strategy:
             self.fault("`layering.budget` needs a `strategy`", "budget-without-strategy", layering.origin)
-        if not 0 <= layering.budget <= LARGEST_BUDGET:
+        if layering.budget is not None and not 0 <= layering.budget <= LARGEST_BUDGET:
             message = f"`layering.budget`: {layering.budget} is not between 0 and {LARGEST_BUDGET}"
             self.fault(message, "bad-number", layering.origin)
         if (layering.strategy == "groups") != bool(layering.groups):
