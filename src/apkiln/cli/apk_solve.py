@@ -108,7 +108,7 @@ def _request(arguments: argparse.Namespace, repositories: list[SolverRepository]
     world = parse_dependencies(_read(arguments.world, context)) if arguments.world else ()
     installed = _installed(arguments.installed, context) if arguments.installed else ()
     known = {name for repository in repositories for record in repository.records for name in provided_names(record)}  # type: ignore[union-attr]
-    request = plan(command, world, installed, known)
+    request = plan(command, world, installed, known, repositories)
     return replace(
         request,
         strict_apk=arguments.strict_apk,

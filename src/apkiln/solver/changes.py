@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.formats.apk.version import compare
+from apkiln.solver.dependants import Dependants, names_of
 from apkiln.solver.discovery import mentioning
 from apkiln.solver.request import Wish
 from apkiln.solver.solution import Change, ChangeKind, SelectedPackage
-from apkiln.solver.universe import Candidate, Name, Universe
+from apkiln.solver.universe import UNTAGGED, Candidate, Name, Universe
 
 REINSTALL = int(Wish.REINSTALL)
 Steps = Iterator["Steps"]
@@ -30,7 +31,8 @@ class ChangeList:
         self._going: set[Candidate] = set()
         """Packages whose purge has begun."""
         self._needed: dict[Candidate, int] = {}
-        """How many items of present packages ask for an installed one."""
+        """How many items of present packages ask for an installed one by a name it owns."""
+        self._dependants = Dependants(universe, {each for each in universe.installed if self._leaves(each)})
         self.changes: list[Change] = []
 
     def build(self, world: Sequence[Dependency]) -> list[Change]:
@@ -38,7 +40,7 @@ class ChangeList:
             for _ in self._count(candidate, 1):
                 pass
         for candidate in self._universe.installed:
-            if self._leaves(candidate) and not self._needed.get(candidate, 0):
+            if not self._is_owned(candidate) and self._leaves(candidate) and not self._needed.get(candidate, 0):
                 self._run(self._purge(candidate))
         for item in world:
             self._walk(self._universe.name(item.name))
@@ -69,20 +71,31 @@ class ChangeList:
         if owner is None or owner in self._done:
             return
         self._done.add(owner)
-        for text in _names_of(owner):
+        for text in names_of(owner):
             other = self._universe.name(text)
             yield self._removals(other)
             self._visited.add(other)
         for item in owner.depends:
             yield self._visit(self._universe.name(item.name))
-        yield self._emit(owner)
+        old = self._emit(owner)
         yield self._completed(owner)
+        if old is not None:
+            yield self._released(old)
 
     def _removals(self, name: Name) -> Steps:
-        """Purge installed packages under `name` that have no place in the solution."""
+        """Purge what leaves the name to another owner.  A package whose own name has a new owner, too, goes when that name is
+        looked at; a shared name drives nobody out."""
+        owner = self._owners.get(name)
+        shared = any(provide.candidate is owner and not provide.version for provide in name.providers)
         for provide in name.providers:
-            if self._leaves(provide.candidate):
-                yield self._purge(provide.candidate)
+            candidate = provide.candidate
+            if not self._leaves(candidate):
+                continue
+            if candidate.name == name.text or not (self._is_owned(candidate) or (shared and not provide.version)):
+                yield self._purge(candidate)
+
+    def _is_owned(self, candidate: Candidate) -> bool:
+        return self._universe.name(candidate.name) in self._owners
 
     def _leaves(self, candidate: Candidate) -> bool:
         """Whether an installed package goes without a newer or older one of its name taking its place."""
@@ -93,46 +106,44 @@ class ChangeList:
 
     def _purge(self, candidate: Candidate) -> Steps:
         """Dependants that also leave go first; then the package; then what it was the last to need."""
-        if candidate in self._done:
+        if candidate in self._going:
             return
-        if candidate not in self._going:
-            self._going.add(candidate)
-            names = set(_names_of(candidate))
-            for other in reversed(self._universe.installed):
-                if self._leaves(other) and other not in self._going and self._depends_on(other, candidate, names):
-                    yield self._purge(other)
-        if candidate in self._done:
-            return
+        self._going.add(candidate)
+        for other in self._dependants.of(candidate):
+            yield self._purge(other)
+        for text in names_of(candidate):
+            for name in mentioning(self._universe, self._universe.name(text)):
+                if name.installed is not None and self._is_triggered_leftover(name.installed):
+                    yield self._purge(name.installed)
         self._done.add(candidate)
         assert candidate.installed is not None, "only installed packages are purged"
         self.changes.append(Change(ChangeKind.PURGE, candidate.installed, None))
         yield self._released(candidate)
 
-    def _depends_on(self, other: Candidate, candidate: Candidate, names: set[str]) -> bool:
-        if any(not item.conflict and item.name in names for item in other.depends):
-            return True
-        if self._needed.get(other, 0) or not any(item.name in names for item in other.install_if):
+    def _is_triggered_leftover(self, candidate: Candidate) -> bool:
+        """Whether an installed package that nobody needs came by install_if with something that goes now."""
+        if not self._leaves(candidate) or self._needed.get(candidate, 0):
             return False
-        return all(self._held(item) for item in other.install_if)
-
-    def _held(self, item: Dependency) -> bool:
-        """Whether an item is met by what was installed before."""
-        for provide in self._universe.name(item.name).providers:
-            if provide.candidate.installed is not None and hits(item, provide.version, provide.candidate.identity):
-                return not item.conflict
-        return item.conflict
+        return any(self._universe.name(item.name).installed in self._going for item in candidate.install_if)
 
     def _count(self, candidate: Candidate, difference: int) -> Iterator[Candidate]:
-        """Enter or withdraw what a package needs of installed ones; yields those nobody needs any more."""
+        """Enter or withdraw what a package needs of installed ones, whatever version it asks for; yields those of the needed
+        name itself that nobody needs any more.  Of several installed owners of a name the last one counts."""
         for item in candidate.depends:
-            if item.conflict:
-                continue
-            for provide in self._universe.name(item.name).providers:
-                needed = provide.candidate
-                if needed.installed is not None:
-                    self._needed[needed] = self._needed.get(needed, 0) + difference
-                    if self._needed[needed] == 0:
-                        yield needed
+            needed = None if item.conflict else self._owner_before(item.name)
+            if needed is not None:
+                self._needed[needed] = self._needed.get(needed, 0) + difference
+                if self._needed[needed] == 0 and needed.name == item.name:
+                    yield needed
+
+    def _owner_before(self, text: str) -> Candidate | None:
+        """The installed package that owns a name: its own, or provided with a version."""
+        owners = [
+            provide.candidate
+            for provide in self._universe.name(text).providers
+            if provide.version and provide.candidate.installed is not None
+        ]
+        return owners[-1] if owners else None
 
     def _released(self, old: Candidate) -> Steps:
         """Purge what nobody needs now that `old` is gone."""
@@ -140,17 +151,17 @@ class ChangeList:
             if self._leaves(candidate):
                 yield self._purge(candidate)
 
-    def _emit(self, candidate: Candidate) -> Steps:
-        own = self._universe.name(candidate.name)
-        old = own.installed
+    def _emit(self, candidate: Candidate) -> Candidate | None:
+        """Returns the package that was replaced."""
+        old = self._universe.name(candidate.name).installed
         change = self._change(candidate, old)
         if change is not None:
             self.changes.append(change)
-        if old is not candidate:
-            for _ in self._count(candidate, 1):
-                pass
-            if old is not None:
-                yield self._released(old)
+        if old is candidate:
+            return None
+        for _ in self._count(candidate, 1):
+            pass
+        return old
 
     def _change(self, candidate: Candidate, old: Candidate | None) -> Change | None:
         selected = select(self._universe, candidate)
@@ -160,7 +171,7 @@ class ChangeList:
             if candidate.wish & REINSTALL:
                 return Change(ChangeKind.REINSTALL, old.installed, selected)
             assert old.installed is not None
-            if old.installed.repository_tag not in ("", selected.tag) and candidate.repositories:
+            if old.installed.repository_tag not in ("", selected.tag):
                 return Change(ChangeKind.RETAG, old.installed, selected)
             return None
         order = compare(candidate.record.version, old.record.version)
@@ -169,7 +180,7 @@ class ChangeList:
 
     def _completed(self, candidate: Candidate) -> Steps:
         """Names of install_if packages whose items are all visited now."""
-        names = [self._universe.name(text) for text in _names_of(candidate)]
+        names = [self._universe.name(text) for text in names_of(candidate)]
         for name in names:
             for other in mentioning(self._universe, name):
                 owner = self._owners.get(other)
@@ -192,16 +203,15 @@ class ChangeList:
 
 
 def select(universe: Universe, candidate: Candidate) -> SelectedPackage:
-    """The repository a package is taken from: the first one whose tag is allowed; an untagged one needs no pin."""
-    for number, tag in candidate.repositories:
-        if not tag:
-            return SelectedPackage(candidate.record, number)
-    for number, tag in candidate.repositories:
-        if universe.tags[tag] & candidate.allowed_tags:
-            return SelectedPackage(candidate.record, number, tag)
-    tag = candidate.installed.repository_tag if candidate.installed else ""
-    return SelectedPackage(candidate.record, -1, tag)
+    """The repository a package is taken from: an untagged one, else one whose tag is allowed, else the first.  A package that
+    an untagged repository has, or that was installed from one, needs no pin."""
+    tag = _pin(universe, candidate)
+    numbers = {repository_tag: number for number, repository_tag in reversed(candidate.repositories)}
+    first = candidate.repositories[0][0] if candidate.repositories else -1
+    return SelectedPackage(candidate.record, numbers.get("", numbers.get(tag, first)), tag)
 
 
-def _names_of(candidate: Candidate) -> list[str]:
-    return [candidate.name, *(text for text, _ in candidate.provides)]
+def _pin(universe: Universe, candidate: Candidate) -> str:
+    if candidate.tags & UNTAGGED:
+        return ""
+    return next((tag for tag, bit in universe.tags.items() if candidate.tags & bit & candidate.allowed_tags), "")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 
+from apkiln.core.arch import Arch
 from apkiln.core.errors import FaultCollector, FormatError, UsageError
 from apkiln.formats.apk.dependency import Dependency, parse_dependencies, parse_dependency
 from apkiln.formats.apk.records import IndexRecord
-from apkiln.solver.request import NamedWish, Request, Wish
-from apkiln.solver.source import provided_names
+from apkiln.solver.dependants import Dependants, depends_on, names_of
+from apkiln.solver.request import NamedWish, Request, SolverRepository, Wish
+from apkiln.solver.source import PackageSource, mentioned_name, provided_names
+from apkiln.solver.universe import Candidate, Universe
 
 _ADD = {"-u": "upgrade", "--upgrade": "upgrade", "-l": "latest", "--latest": "latest"}
 _UPGRADE = {
@@ -24,6 +27,8 @@ _FIX = {
 }  # fmt: skip
 _GLOBAL = {"--force-broken-world": "drop-broken-world", "--no-network": "no-network", "-v": "verbose", "--verbose": "verbose"}
 _VALUED = {"-t": "virtual", "--virtual": "virtual"}
+_ANY = Arch.parse("x86_64")
+"""Who depends on whom is no matter of architecture."""
 OPTIONS = {"add": _ADD, "upgrade": _UPGRADE, "del": _DEL, "fix": _FIX}
 
 
@@ -62,21 +67,58 @@ def parse_command(words: Sequence[str]) -> Command:
     return Command(verb, frozenset(options), tuple(items), virtual)
 
 
-def plan(command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord], provided: Iterable[str]) -> Request:
+def plan(
+    command: Command,
+    world: Sequence[Dependency],
+    installed: Sequence[IndexRecord],
+    provided: Iterable[str],
+    repositories: Sequence[SolverRepository] | None = None,
+) -> Request:
     """The request a command makes of a root with this `world` (file order counts) and installed database.
 
-    `provided`: names some package provides, used by `upgrade --prune` only.  UsageError/FormatError for bad items.
+    `provided`: names some package provides, used by `upgrade --prune` only.  `repositories`, where given: names no record
+    mentions are refused, and `del -r` follows apk's reverse lists, which they have a part in.  UsageError/FormatError for bad
+    items, UsageError `unknown-name`.
     """
+    if repositories is not None and command.verb != "add":
+        _check_names(command.items, world, installed, repositories)
     match command.verb:
         case "add":
             return _add(command, world, installed)
         case "del":
-            return _delete(command, world, installed)
+            return _delete(command, world, installed, repositories or ())
         case "upgrade":
             return _upgrade(command, world, installed, provided)
         case "fix":
             return _fix(command, world, installed)
     raise AssertionError(command.verb)
+
+
+def _check_names(
+    names: Sequence[str],
+    world: Sequence[Dependency],
+    installed: Sequence[IndexRecord],
+    repositories: Sequence[SolverRepository],
+) -> None:
+    """`unknown-name` for names that no item of any record or of the world speaks of.  Of a repository that is no plain
+    sequence only its lookups are asked."""
+    unknown = set(names) - {item.name for item in world}
+    sources: list[Sequence[IndexRecord] | PackageSource] = [installed, *(repository.records for repository in repositories)]
+    for records in sources:
+        if not isinstance(records, Sequence):
+            unknown = {name for name in unknown if not (records.providers(name) or records.reverse_install_if(name))}
+        elif unknown:  # not for nothing: this looks at every record
+            unknown -= {name for record in records for name in _mentioned(record)}
+    missing = [name for name in dict.fromkeys(names) if name in unknown]
+    if missing:
+        listed = ", ".join(f"`{name}`" for name in missing)
+        raise UsageError(f"no package is called or speaks of {listed}", reason="unknown-name")
+
+
+def _mentioned(record: IndexRecord) -> Iterator[str]:
+    yield from provided_names(record)
+    yield from map(mentioned_name, record.depends.split())
+    yield from map(mentioned_name, record.install_if.split())
 
 
 def _items(command: Command) -> list[Dependency]:
@@ -132,44 +174,66 @@ def _virtual_package(item: Dependency, command: Command) -> IndexRecord:
     return IndexRecord(item.name, item.version, "noarch", identity, 0, 0, depends=depends)
 
 
-def _delete(command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord]) -> Request:
+def _delete(
+    command: Command,
+    world: Sequence[Dependency],
+    installed: Sequence[IndexRecord],
+    repositories: Sequence[SolverRepository],
+) -> Request:
     wanted = list(world)
-    names = list(dict.fromkeys(command.items))
-    for name in names:
+    for name in command.items:
         _drop_first(wanted, name)
+    names = dict.fromkeys(command.items)
     if "dependants" in command.options:
-        for name in _dependants(names, installed):
-            _drop_first(wanted, name)
+        for candidate, texts in _dependants(command.items, installed, repositories):
+            for text in texts:
+                _drop_first(wanted, text)
+            names[candidate.name] = None
+    gone = names.keys() & {record.name for record in installed}
     return Request(
-        tuple(wanted), tuple(installed), named=frozenset(names), wishes=tuple(NamedWish(name, Wish.REMOVE) for name in names)
+        tuple(wanted),
+        tuple(installed),
+        named=frozenset(gone),
+        wishes=tuple(NamedWish(name, Wish.REMOVE) for name in names if name in gone),
     )
 
 
-def _dependants(names: Sequence[str], installed: Sequence[IndexRecord]) -> list[str]:
-    """Names of installed packages that need one of `names`, directly or not."""
-    needs = {
-        record: {item.name for item in parse_dependencies(record.depends, lenient=True) if not item.conflict}
-        for record in installed
-    }
-    answers = {record: set(provided_names(record)) for record in installed}
-    order = [text for record in installed if record.name in names for text in provided_names(record) if text not in names]
-    gone = {*names, *order}
-    pending = [*names, *order]
-    while pending:
-        name = pending.pop(0)
-        for record in installed:
-            if name in needs[record] and record.name not in gone:
-                fresh = [text for text in provided_names(record) if text not in gone]
-                gone.update(answers[record])
-                order += fresh
-                pending += fresh
-    return order
+def _dependants(
+    names: Sequence[str], installed: Sequence[IndexRecord], repositories: Sequence[SolverRepository]
+) -> Iterator[tuple[Candidate, list[str]]]:
+    """The installed packages of these names, with the other names they answer to, and all packages that need them, directly
+    or not, with all names.
+
+    A package is looked at once, where the reverse lists lead to it first; if it does not depend on the package they lead from,
+    it stays for good.
+    """
+    universe = Universe(repositories, Request((), tuple(installed)), _ANY)
+    dependants = Dependants(universe, universe.installed)
+    seen: set[Candidate] = set()
+    for name in names:
+        own = universe.name(name).installed
+        if own is None:
+            continue
+        yield own, names_of(own)[1:]
+        stack = [(own, dependants.listed(own))]
+        while stack:
+            candidate, listed = stack[-1]
+            other = next((other for other in listed if other not in seen), None)
+            if other is None:
+                stack.pop()
+                continue
+            seen.add(other)
+            if depends_on(universe, other, candidate):
+                yield other, names_of(other)
+                stack.append((other, dependants.listed(other)))
 
 
 def _drop_first(world: list[Dependency], name: str) -> None:
+    """apk puts the last item in the place of the one that goes."""
     place = next((number for number, item in enumerate(world) if item.name == name), None)
     if place is not None:
-        del world[place]
+        world[place] = world[-1]
+        del world[-1]
 
 
 def _upgrade(command: Command, world: Sequence[Dependency], installed: Sequence[IndexRecord], provided: Iterable[str]) -> Request:
@@ -181,7 +245,7 @@ def _upgrade(command: Command, world: Sequence[Dependency], installed: Sequence[
     wanted = list(world)
     if "prune" in command.options:
         known = set(provided)
-        wanted = [item for item in wanted if item.conflict or item.name in known]
+        wanted = [item for item in wanted if item.name in known]
     if "available" in command.options:
         wanted = [item._replace(operator="", version="") if item.operator == "><" else item for item in wanted]
     selective = bool(command.items) and "ignore" not in command.options

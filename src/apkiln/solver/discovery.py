@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from apkiln.solver.name_table import place
 from apkiln.solver.universe import Candidate, Name, Universe
 
 
@@ -83,6 +84,7 @@ def _all_needs(universe: Universe, candidates: Iterable[Candidate]) -> dict[Name
 
 
 def mentioning(universe: Universe, name: Name) -> list[Name]:
+    """Names that own a package whose install_if mentions `name`, in the order of apk's reverse list."""
     found = name.reverse_install_if
     if found is None:
         owners = {
@@ -90,5 +92,5 @@ def mentioning(universe: Universe, name: Name) -> list[Name]:
             for candidate in universe.mentioning(name.text)
             for text in (candidate.name, *(provided for provided, _ in candidate.provides))
         }
-        found = name.reverse_install_if = [universe.name(owner) for owner in owners]
+        found = name.reverse_install_if = [universe.name(owner) for owner in sorted(owners, key=place)]
     return found

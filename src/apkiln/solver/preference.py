@@ -12,7 +12,8 @@ LATEST = int(Wish.LATEST)
 REMOVE = int(Wish.REMOVE)
 KEEP = int(Wish.KEEP)
 
-_NO_REPOSITORY = 1 << 30
+_NO_REPOSITORY = -1
+"""An installed package that no repository has comes before all repositories."""
 
 
 def is_better(a: Provide, b: Provide, name: Name) -> bool:
@@ -65,7 +66,7 @@ def precedes(a: Provide, b: Provide) -> bool:
 
 
 def _both_shared(a: Provide, b: Provide) -> bool:
-    return a.candidate is not b.candidate and not a.version and not b.version
+    return a.candidate.name != b.candidate.name and not a.version and not b.version
 
 
 def _is_installed(provide: Provide) -> bool:

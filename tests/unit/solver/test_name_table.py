@@ -33,7 +33,38 @@ def test_letters_come_in_the_order_that_apk_shows() -> None:
 
 
 def test_pairs_of_letters_come_in_the_order_that_apk_shows() -> None:
-    shown = ["af", "dc", "bf", "cc", "be", "db", "bc", "cb", "ae", "bb", "dd", "bd", "ad", "ee", "ef", "aa", "de", "ca", "ce", "ba", "cd", "ac", "cf", "ed", "ea", "eb", "ec", "df", "da", "ab"]
+    shown = [
+        "af",
+        "dc",
+        "bf",
+        "cc",
+        "be",
+        "db",
+        "bc",
+        "cb",
+        "ae",
+        "bb",
+        "dd",
+        "bd",
+        "ad",
+        "ee",
+        "ef",
+        "aa",
+        "de",
+        "ca",
+        "ce",
+        "ba",
+        "cd",
+        "ac",
+        "cf",
+        "ed",
+        "ea",
+        "eb",
+        "ec",
+        "df",
+        "da",
+        "ab",
+    ]
     assert sorted(sorted(shown), key=place) == shown
 
 
