@@ -108,6 +108,7 @@ def test_every_link_leads_somewhere(site: dict[str, Answer]) -> None:
 def test_nothing_runs_and_nothing_comes_from_elsewhere(site: dict[str, Answer], documents: dict[str, Document]) -> None:
     for address, document in documents.items():
         assert site[address].headers["content-security-policy"] == SECURITY[0][1].decode()
+        assert "default-src 'none';" in site[address].headers["content-security-policy"]
         assert "script" not in site[address].headers["content-security-policy"]
         for element in document.elements:
             assert element.tag not in ("script", "iframe", "object", "embed", "base", "style"), address
