@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.crash_faults import FAULTS, Fault, Fuse, FusedBlobs, FusedLedgers
 from tests.sample_packages import SamplePackage, sample_package
-from tests.service_workshop import ALICE, created, key_change, names, places, publish, selection, started
+from tests.service_workshop import ALICE, created, fetch, key_change, manifest_of, names, places, publish, selection, started
 
 from tests.service_workshop import NEW, OLD  # isort: skip
 
 from apkiln.core.errors import ApkilnError
+from apkiln.formats.apk.index import read_index
+from apkiln.formats.apk.index_text import parse_index_text
 from apkiln.formats.apk.version import sort_key
 from apkiln.repository.collecting import collect
 from apkiln.repository.equipment import Policy
 from apkiln.repository.ledger.actions import Manifest
 from apkiln.repository.ledger.state import Status, Step
 from apkiln.repository.reconciling import compare
+from apkiln.system.memory_files import Crash
 
 POLICY = Policy(sign_packages=False, two_persons=False, full_days=3, daily_days=5)
 names_of = st.sampled_from(["a", "b", "c"])
@@ -44,6 +50,12 @@ class Model:
     def commit(self) -> None:
         self.generations.append(self.listing())
 
+    def publish(self, name: str, version: str, data: bytes) -> None:
+        self.bound[name, version] = data
+        self.live.add((name, version))
+        self.aside.discard((name, version))
+        self.commit()
+
     def may_publish(self, name: str, version: str, data: bytes) -> bool:
         known = self.bound.get((name, version))
         if known is not None:
@@ -57,6 +69,7 @@ class ServiceMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.where = places()
         self.service = created(self.where, POLICY)
+        self.other = started(self.where, POLICY)
         self.model = Model()
         self.keys = [OLD.name]
 
@@ -70,10 +83,46 @@ class ServiceMachine(RuleBasedStateMachine):
         done = publish(self.service, package)
         assert (done.step is Step.LIVE) is allowed, (done, self.model.__dict__)
         if allowed:
-            self.model.bound[name, version] = package.data
-            self.model.live.add((name, version))
-            self.model.aside.discard((name, version))
-            self.model.commit()
+            self.model.publish(name, version, package.data)
+
+    @rule(name=names_of, version=versions, at=st.integers(0, 12), fault=st.sampled_from(FAULTS))
+    def die_while_publishing(self, name: str, version: str, at: int, fault: Fault) -> None:
+        """At any write; the next process recovers, the publisher asks again with its key, and has one answer."""
+        package, fuse = self.package(name, version), Fuse(at, fault)
+        key, allowed = f"k{self.service.state.head.number}", self.model.may_publish(name, version, package.data)
+        blobs, ledgers = FusedBlobs(self.where.blobs, fuse), FusedLedgers(self.where.ledgers, fuse)
+        with suppress(ApkilnError, Crash):
+            publish(started(self.where._replace(blobs=blobs, ledgers=ledgers), POLICY), package, key=key)
+        self.restart()
+        done = publish(self.service, package, key=key)
+        assert (done.step is Step.LIVE) is allowed
+        if allowed:
+            self.model.publish(name, version, package.data)
+
+    @rule(name=names_of)
+    def give_up(self, name: str) -> None:
+        """Opened, and aborted or forgotten: nothing of it is seen."""
+        opened = self.service.open(ALICE, manifest_of(self.package(name, "9-r0")))
+        if name == "a":
+            self.service.abort(ALICE, opened.number)
+
+    @rule()
+    def another_process_goes_on(self) -> None:
+        """Two run at once; each takes in what the other did."""
+        self.service, self.other = self.other, self.service
+        self.service.refresh()
+
+    @rule(back=st.integers(0, 6))
+    def read_an_old_generation(self, back: int) -> None:
+        """Frozen: what it listed then, or told as collected (I5, I11)."""
+        number = max(1, len(self.model.generations) - back)
+        try:
+            data = fetch(self.service, f"@{number}/x86_64/APKINDEX.tar.gz")
+        except ApkilnError as error:
+            assert error.reason == "not-found" and self.service.state.generations[number].document in self.service.state.removed
+            return
+        records = parse_index_text(read_index(data).text).records
+        assert sorted(record.name_version for record in records) == sorted(self.model.generations[number - 1])
 
     @rule(name=names_of, version=versions)
     def withdraw(self, name: str, version: str) -> None:
@@ -146,6 +195,11 @@ class ServiceMachine(RuleBasedStateMachine):
         self.model.collected |= gone
         self.model.live -= gone
         self.model.aside -= gone
+
+    @invariant()
+    def generations_are_in_one_order(self) -> None:
+        numbers = [item.number for item in self.service.state.generations.values()]
+        assert numbers == list(range(1, len(self.model.generations) + 1))
 
     @invariant()
     def clients_see_what_the_model_says(self) -> None:
