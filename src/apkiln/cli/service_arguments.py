@@ -88,12 +88,12 @@ def report_transaction(service: RepositoryService, transaction: Transaction, con
         context.output.print(f"state        {transaction.step.value}")
         if transaction.step is Step.LIVE:
             context.output.print(f"generation   {transaction.generation}")
-        for finding in transaction.findings:
+        for finding in (*transaction.findings, *transaction.held):
             context.output.print(f"{finding.code:12} {finding.package} {finding.arch}: {finding.message}".rstrip())
             for detail in finding.details:
                 context.output.print(f"             {detail}")
     if transaction.step is Step.VERIFIED:
-        context.reporter.note("it waits for a second person: approve it over the interface")
+        context.reporter.note("it waits for a second person, who approves it over the interface")
     return 0 if transaction.step in (Step.LIVE, Step.VERIFIED) else 10
 
 
