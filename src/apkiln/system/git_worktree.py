@@ -135,7 +135,8 @@ class ProgramWorkTrees:
                 continue
             commit = about.rpartition(" ")[2]
             bundle = bundles / f"git:{commit}"
-            if self._files.status(bundle) is not None:
+            inside = not path.startswith("/") and ".." not in path.split("/")
+            if inside and self._files.status(bundle) is not None:
                 self._fill(CheckoutWant(bundle, GitWant(f"bundle:{commit}", commit, exact=True)), directory / path)
                 self._fill_submodules(bundles, directory / path, depth + 1)
 

@@ -153,6 +153,41 @@ def test_patches_outside_are_refused(place: Path, name: str, capsys: pytest.Capt
     assert "outside" in capsys.readouterr().err
 
 
+def hostile(place: Path, steps: str) -> int:
+    """A definition whose first file is an archive with a link that leads out."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        link = tarfile.TarInfo("top/out")
+        link.type, link.linkname = tarfile.SYMTYPE, str(place / "victim")
+        archive.addfile(link)
+    for name, content in (("link.tar.gz", buffer.getvalue()), ("x.tar.gz", packed("gz"))):
+        (place / "host" / name).write_bytes(content)
+    digests = [hashlib.sha256((place / "host" / name).read_bytes()).hexdigest() for name in ("link.tar.gz", "x.tar.gz")]
+    (place / "victim").mkdir()
+    text = f"package: {{name: x, version: 1}}\npipeline:\n{steps}".replace("LINK", digests[0]).replace("OTHER", digests[1])
+    (place / "x.yaml").write_text(text)
+    return dispatch.dispatch(["package", "source", "get", "x.yaml", "-o", "out", "--source-map", "map.yaml", "--allow-unpinned"])
+
+
+LINK = "  - {uses: fetch, with: {uri: 'https://h.example/link.tar.gz', expected-sha256: LINK}}\n"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "  - {uses: fetch, with: {uri: 'https://h.example/x.tar.gz', expected-sha256: OTHER, directory: ../victim}}\n",
+        "  - {uses: fetch, working-directory: ../victim, with: {uri: 'https://h.example/x.tar.gz', expected-sha256: OTHER}}\n",
+        LINK + "  - {uses: fetch, with: {uri: 'https://h.example/x.tar.gz', expected-sha256: OTHER, directory: out}}\n",
+        LINK + "  - {uses: fetch, with: {uri: 'https://h.example/x.tar.gz', expected-sha256: OTHER, directory: out/deep}}\n",
+        LINK + "  - {uses: fetch, working-directory: out, with: {uri: 'https://h.example/x.tar.gz', expected-sha256: OTHER}}\n",
+        LINK + "  - {uses: git-checkout, with: {repository: 'https://h.example/app', tag: v1, destination: out/app}}\n",
+    ],
+)
+def test_nothing_is_written_outside(place: Path, steps: str) -> None:
+    assert hostile(place, steps) != 0
+    assert list((place / "victim").iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["gz", "xz", "bz2", "", "zip"])
 def test_archives_are_unpacked(place: Path, kind: str) -> None:
     data = packed(kind)
@@ -170,7 +205,10 @@ pipeline:
   - uses: fetch
     with: {{uri: 'https://h.example/x.archive', expected-sha256: {digest}, extract: false}}
 """)
-    assert dispatch.dispatch(["package", "source", "get", "x.yaml", "-o", "out", "--source-map", "map.yaml"]) == 0
+    assert (
+        dispatch.dispatch(["package", "source", "get", "x.yaml", "-o", "out", "--source-map", "map.yaml", "--allow-unpinned"])
+        == 0
+    )
     assert (place / "out/inner/f").read_text() == "new\n" and (place / "out/inner/link").readlink() == Path("f")
     assert (place / "out/inner/run.sh").stat().st_mode & 0o777 == 0o755
     assert (place / "out/x.archive").read_bytes() == data and (place / "out/one.patch").exists()

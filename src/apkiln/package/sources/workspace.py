@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apkiln.core.errors import ConflictError, UnavailableError
+from apkiln.core.errors import ConfigurationError, ConflictError, UnavailableError
 from apkiln.core.limits import DEFAULT_LIMITS, MIB, Limits
 from apkiln.core.origin import Origin
 from apkiln.core.value import value
@@ -44,7 +44,7 @@ def fill_workspace(
 
     `output`: absolute, absent or empty.  `side_files`: directory with patches and the like.  In a checkout each patch becomes a
     commit.  Raises ConflictError `output-exists`, what `fetch_sources` and `WorkTrees.check_out` raise, UnavailableError
-    `missing-patch`, `patch-failed`, and the FormatErrors of archives.
+    `missing-patch`, `patch-failed`, and the FormatErrors of archives, ConfigurationError `path-outside`.
     """
     files = tools.access.files
     if files.status(output) is not None and files.list(output):
@@ -69,7 +69,7 @@ class _Filling:
         if self.side_files is not None and not checks_out:
             self._copy_side_files()
         for action, directory in actions:
-            place = self.output / directory if directory else self.output
+            place = self._inside(self.output / directory if directory else self.output)
             if isinstance(action, PatchAction):
                 done += self._patch(action, place)
             elif isinstance(action.source, GitSource):
@@ -77,6 +77,14 @@ class _Filling:
             else:
                 done.append(self._take(action.source, place))
         return done
+
+    def _inside(self, path: Path) -> Path:
+        """The path itself; what was unpacked before may hold a link that leads out of the workspace."""
+        if not path.resolve().is_relative_to(self.output.resolve()):
+            raise ConfigurationError(
+                f"`{path}` leads out of the workspace through a link", reason="path-outside", origin=Origin(str(path))
+            )
+        return path
 
     def _copy_side_files(self) -> None:
         assert self.side_files is not None
@@ -89,7 +97,7 @@ class _Filling:
             writer.close()
 
     def _check_out(self, source: GitSource, place: Path) -> str:
-        directory = place / source.destination
+        directory = self._inside(place / source.destination)
         self.files.make_directory(directory)
         want = GitWant(
             location=source.repository,
@@ -115,7 +123,7 @@ class _Filling:
                 while chunk := stream.read(MIB):
                     out.write(chunk)
             return f"{source.uri}: {source.file_name}"
-        directory = place / source.directory
+        directory = self._inside(place / source.directory)
         self.files.make_directory(directory)
         writer = DirectoryTreeWriter(directory)
         origin = Origin(source.uri)

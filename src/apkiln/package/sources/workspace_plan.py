@@ -10,7 +10,7 @@ from apkiln.core.origin import Origin
 from apkiln.package.definition.model import PackageDefinition, Step
 from apkiln.package.evaluation.conditions import evaluate
 from apkiln.package.evaluation.defaults import WORKSPACE
-from apkiln.package.sources.plan import Source, SourcePlan
+from apkiln.package.sources.plan import FetchSource, Source, SourcePlan
 from apkiln.package.sources.planning import PIPELINES, plan_sources
 
 
@@ -79,6 +79,10 @@ def _actions(step: Step, path: str, sources: dict[str, Source], faults: FaultCol
     if step.uses.text in PIPELINES:
         source = sources.get(path)
         action = SourceAction(source) if source is not None else None
+        inside = "" if source is None else source.directory if isinstance(source, FetchSource) else source.destination
+        if source is not None and _is_outside(inside):
+            faults.add(_outside(inside, source.origin))
+            return
     elif step.uses.text in ("patch", "git-am"):
         action = _patch(step, faults)
     if action is None:
