@@ -77,7 +77,7 @@ class RuleBase:
         they appear.
         """
         while self.solver.solve(assumptions):
-            found = circles(self._grants, self.solver.holds)
+            found = circles(self._grants, self._holds)
             if not found:
                 return True
             for circle in found:
@@ -85,6 +85,10 @@ class RuleBase:
                 for literal in sorted(circle):
                     self.solver.add([-literal, *sorted(outside)])
         return False
+
+    def _holds(self, literal: int) -> bool:
+        """In a model, where what has no value is false; a fact that is switched off grants what it would forbid."""
+        return self.solver.holds(literal) if literal > 0 else not self.solver.holds(-literal)
 
     def fitting(self, item: Dependency) -> tuple[Candidate, ...]:
         """Packages that the item speaks of, in the order of the providers of its name."""
@@ -217,8 +221,9 @@ class RuleBase:
         if callers is not None and None not in callers:
             fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
             literals = [self.variables[owner] for owner in callers if owner is not None]
-            self._grants[variable] = [self.unasked, *literals]
-            yield [*(self._switch(fact) if self._explain else ()), -variable, self.unasked, *literals]
+            givers = [*(self._switch(fact) if self._explain else ()), self.unasked, *literals]
+            self._grants[variable] = givers
+            yield [*givers, -variable]
 
     def _item(self, item: Dependency, given: int, owner: Candidate | None) -> Iterator[list[int]]:
         fitting = self.fitting(item)

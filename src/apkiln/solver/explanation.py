@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UnsatisfiableError
@@ -19,6 +20,8 @@ EXACT_WORLD = 64
 """Up to this many world items the smallest set is exact; above, and when the effort ends, it is only irreducible."""
 EFFORT = 20_000
 """Steps spent on making a conflict small, and as many on its facts; a contradiction is shown as far as it got."""
+LEAST_QUESTIONS, MOST_LOOKS = 60, 50_000
+"""Questions asked to make a conflict small: a question about many items costs more, so fewer are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,13 @@ def _irreducible(
     """
     kept = list(items)
     place = len(kept)
+    questions = max(LEAST_QUESTIONS, MOST_LOOKS // (place + 1))
     try:
         while place:
             place -= 1
+            questions -= 1
+            if questions < 0:
+                return kept, False
             rest = [*kept[:place], *kept[place + 1 :]]
             if not holds(rest):
                 needed = core()
@@ -191,15 +198,21 @@ def _facts(universe: Universe, conflict: Sequence[Dependency], step_limit: int) 
 
 def _chain(facts: Sequence[Fact]) -> list[Fact]:
     """Facts about the request first, then those about packages that facts before them speak of."""
-    ordered: list[Fact] = []
-    rest = list(facts)
-    spoken_of = {""}
-    while rest:
-        following = next((fact for fact in rest if fact.package in spoken_of), rest[0])
-        rest.remove(following)
-        ordered.append(following)
-        spoken_of.update(following.by.split())
-    return ordered
+    about: dict[str, list[int]] = {}
+    for number, fact in enumerate(facts):
+        about.setdefault(fact.package, []).append(number)
+    ready = about.pop("", [])
+    waiting = iter(range(len(facts)))
+    ordered: dict[int, Fact] = {}
+    while len(ordered) < len(facts):
+        number = heappop(ready) if ready else next(waiting)
+        if number in ordered:
+            continue
+        ordered[number] = facts[number]
+        for name in facts[number].by.split():
+            for following in about.pop(name, ()):
+                heappush(ready, following)
+    return list(ordered.values())
 
 
 def _suggestions(

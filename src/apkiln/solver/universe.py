@@ -16,6 +16,7 @@ from apkiln.formats.apk.version import sort_key
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.source import PackageSource, RecordList
 
+_FEW = 8
 UNTAGGED = 1
 """Bit of the untagged repositories in tag sets; the tags follow in order of appearance."""
 
@@ -26,7 +27,7 @@ class Candidate:
     __slots__ = (
         "allowed_tags", "always_allowed", "applied", "available", "conflicts", "defect", "depends", "explored",
         "failed_install_if", "identity", "inherited_wish", "install_if", "installed", "key", "name", "needs",
-        "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered", "unusable",
+        "offers", "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered", "unusable",
         "wish",
     )  # fmt: skip
 
@@ -52,6 +53,8 @@ class Candidate:
         """What exactly is wrong with it."""
         self.depends: tuple[Dependency, ...] = ()
         self.provides: tuple[tuple[str, str], ...] = ()
+        self.offers: dict[str, list[str]] | None = None
+        """Provided name → versions; None = not looked up."""
         self.install_if: tuple[Dependency, ...] = ()
         self.needs: tuple[Name, ...] | None = None
         """Names it depends on, each once; None = not looked up."""
@@ -71,6 +74,16 @@ class Candidate:
         """All items of its install_if are met."""
         self.failed_install_if = False
         """An item of its install_if failed for good."""
+
+    def versions_of(self, name: str) -> Sequence[str]:
+        """What it provides under `name`, in the order written.  Looked up in constant time however many provides there are."""
+        if len(self.provides) <= _FEW:
+            return [version for text, version in self.provides if text == name]
+        if self.offers is None:
+            self.offers = {}
+            for text, version in self.provides:
+                self.offers.setdefault(text, []).append(version)
+        return self.offers.get(name, ())
 
     @property
     def tag_allowed(self) -> bool:
@@ -217,9 +230,8 @@ class Universe:
             if candidate.name == name.text:
                 name.is_real = True
                 name.providers.append(Provide(candidate, candidate.record.version))
-            for provided_name, version in candidate.provides:
-                if provided_name == name.text:
-                    name.providers.append(Provide(candidate, version))
+            for version in candidate.versions_of(name.text):
+                name.providers.append(Provide(candidate, version))
             if wish is not None:
                 candidate.wish |= wish.wish
                 candidate.inherited_wish |= wish.inherited

@@ -66,8 +66,17 @@ def sort_key(text: str) -> bytes:
 
 def _number(digits: str) -> bytes:
     """A length byte and the digits without leading zeros; modulo 2^64, as apk's own arithmetic wraps (§8.2)."""
-    text = b"%d" % (int(digits) % _MODULUS if len(digits) > SAFE_DIGITS else int(digits))
+    text = b"%d" % (_wrapped(digits) if len(digits) > SAFE_DIGITS else int(digits))
     return bytes((len(text),)) + text
+
+
+def _wrapped(digits: str) -> int:
+    """A number of any length modulo 2^64; linear, and without Python's limit on the digits of a number."""
+    value = 0
+    for begin in range(0, len(digits), SAFE_DIGITS):
+        part = digits[begin : begin + SAFE_DIGITS]
+        value = (value * 10 ** len(part) + int(part)) % _MODULUS
+    return value
 
 
 def _later_number(digits: str) -> bytes:
