@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from apkiln.cli.package_arguments import add_compilation_arguments, add_evaluation_arguments
-from apkiln.cli.package_build_arguments import add_root_arguments, add_sandbox_arguments
+from apkiln.cli.package_build_arguments import add_peer_arguments, add_root_arguments, add_sandbox_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePath
@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_compilation_arguments(parser)
     add_root_arguments(parser)
     add_sandbox_arguments(parser)
+    add_peer_arguments(parser)
     group = parser.add_argument_group("what is built from")
     group.add_argument("--source-dir", metavar="DIR", default="", help="files for the workspace (default: where FILE is)")
     group.add_argument("--empty-workspace", action="store_true", help="begin with an empty workspace")
@@ -59,6 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--strip-origin-name", action="store_true", help="each subpackage is its own origin")
     output.add_argument("--lint-require", metavar="LIST", default=None, help="checks that refuse")
     output.add_argument("--lint-warn", metavar="LIST", default=None, help="checks that only tell")
+    output.add_argument("--create-build-log", action="store_true", help="add a line for each package to `packages.log`")
+    output.add_argument("--dependency-log", metavar="FILE", default="", help="write generated relations as JSON to FILE.ARCH")
     output.add_argument("--persist-lint-results", action="store_true", help="write findings as JSON into OUT/ARCH")
     output.add_argument(
         "--keep-user-xattrs",
@@ -91,6 +94,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     index = _write_index(arguments, built, access)
     if arguments.persist_lint_results:
         _write_findings(built)
+    _write_logs(arguments, built, context)
     _report(built, index, context)
     return 0
 
@@ -144,8 +148,9 @@ def _request(
     from apkiln.cli.access import open_access
     from apkiln.cli.source_arguments import source_access
     from apkiln.formats.deflate.codec import canonical_codec, local_codec
-    from apkiln.package.building.request import BuildAccess, BuildRequest, Network
+    from apkiln.package.building.request import BuildAccess, BuildRequest
     from apkiln.package.building.root import RootKind
+    from apkiln.package.building.session import Network
     from apkiln.package.emission.emitting import EmissionAccess
     from apkiln.package.sources.planning import plan_sources
     from apkiln.system.clock import SystemClock
@@ -246,6 +251,31 @@ def _write_index(arguments: argparse.Namespace, built: Built, access: BuildAcces
     from apkiln.system.files import DiskFiles
 
     return str(update_index(built.packages, access.signers, DiskFiles(), access.emission.codec, access.access.limits))
+
+
+def _write_logs(arguments: argparse.Namespace, built: Built, context: Context) -> None:
+    """melange's two logs, where they are asked for."""
+    from pathlib import Path
+
+    from apkiln.core import canonical_json
+    from apkiln.system.files import DiskFiles
+
+    here, files = Path(context.settings.working_directory), DiskFiles(durable=False)
+    if arguments.create_build_log:
+        path = here / "packages.log"
+        before = files.read(path, 1 << 26) if files.status(path) is not None else b""
+        rows = [f"{item.info.arch}|{item.info.origin}|{item.info.name}|{item.info.version}\n" for item in built.packages]
+        with files.create(path, replace=True) as stream:
+            stream.write(before + "".join(rows).encode())
+    if arguments.dependency_log and built.packages:
+        found = {
+            item.info.name: {"depends": item.info.depends, "provides": item.info.provides, "vendored": item.analysis.vendored}
+            for item in built.packages
+        }
+        with files.create(here / f"{arguments.dependency_log}.{built.packages[0].info.arch}", replace=True) as stream:
+            stream.write(
+                canonical_json.encode_pretty({name: {k: list(v) for k, v in row.items()} for name, row in found.items()})
+            )
 
 
 def _write_findings(built: Built) -> None:

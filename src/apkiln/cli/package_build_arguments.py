@@ -53,6 +53,23 @@ def add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
 
 
+def add_peer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of melange's own command line that change nothing here."""
+    for flag in (
+        "--apk-cache-dir",
+        "--cache-source",
+        "--cpumodel",
+        "--disk",
+        "--guest-dir",
+        "--log-level",
+        "--log-policy",
+        "--trace",
+    ):
+        parser.add_argument(flag, action="append", help=argparse.SUPPRESS)
+    for flag in ("--rm", "--cleanup", "--fail-on-lint-warning", "--debug-runner", "--test-option"):
+        parser.add_argument(flag, nargs="?", const="true", help=argparse.SUPPRESS)
+
+
 def guest_sources(arguments: argparse.Namespace) -> GuestSources:
     from apkiln.package.building.guest_request import GuestSources
 

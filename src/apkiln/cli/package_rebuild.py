@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from apkiln.cli.package_build_arguments import add_root_arguments, add_sandbox_arguments
+from apkiln.cli.package_build_arguments import add_peer_arguments, add_root_arguments, add_sandbox_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("packages", nargs="+", metavar="APK", help="package files")
     add_root_arguments(parser)
     add_sandbox_arguments(parser)
+    add_peer_arguments(parser)
     group = parser.add_argument_group("rebuilding")
     group.add_argument("--source-dir", metavar="DIR", default="", help="files that were in the workspace (default: none)")
     group.add_argument("--out-dir", metavar="DIR", default="", help="keep what was built here (default: it is thrown away)")
@@ -141,8 +142,9 @@ def _build(recipe: Recipe, output: Path, arguments: argparse.Namespace, context:
     from apkiln.cli.source_arguments import source_access
     from apkiln.formats.deflate.codec import canonical_codec
     from apkiln.package.building.building import build_package
-    from apkiln.package.building.request import BuildAccess, BuildRequest, Network
+    from apkiln.package.building.request import BuildAccess, BuildRequest
     from apkiln.package.building.root import RootKind
+    from apkiln.package.building.session import Network
     from apkiln.package.compilation.resolving import load, resolve
     from apkiln.package.compilation.shelves import library_of
     from apkiln.package.emission.emitting import EmissionAccess

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from apkiln.cli.package_arguments import add_compilation_arguments, add_evaluation_arguments
-from apkiln.cli.package_build_arguments import add_root_arguments, add_sandbox_arguments
+from apkiln.cli.package_build_arguments import add_peer_arguments, add_root_arguments, add_sandbox_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_compilation_arguments(parser)
     add_root_arguments(parser)
     add_sandbox_arguments(parser)
+    add_peer_arguments(parser)
     group = parser.add_argument_group("tests")
     group.add_argument("--source-dir", metavar="DIR", default="", help="files for every workspace (default: none)")
     group.add_argument("--from-apk", metavar="FILE", action="append", default=[], help="packages that no repository has yet")
@@ -91,6 +92,7 @@ def _prepared(
     from apkiln.cli import package_build_arguments as shared
     from apkiln.cli.access import open_access
     from apkiln.package.building.root import RootKind
+    from apkiln.package.building.session import Network
     from apkiln.package.testing.running import AccessOfTests, SettingsOfTests
     from apkiln.system.clock import SystemClock
 
@@ -102,7 +104,7 @@ def _prepared(
         sources=sources,
         capabilities=definition.capabilities,
         source_directory=here / arguments.source_dir if arguments.source_dir else None,
-        network=arguments.network == "on",
+        network=Network(arguments.network),
         root=RootKind(arguments.root),
         limits=shared.limits_of(arguments, package.test_resources, package.timeout),
         debug=arguments.debug,

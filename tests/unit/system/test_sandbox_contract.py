@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apkiln.core.errors import EnvironmentFault, UnavailableError
 from apkiln.system.bubblewrap import BubblewrapSandbox
 from apkiln.system.memory_sandbox import Behaviour, MemorySandbox
-from apkiln.system.sandbox import Bind, RootAccess, Sandbox, SandboxLimits, SandboxResult, SandboxSpec, Stop
+from apkiln.system.sandbox import (
+    Bind,
+    Covered,
+    Ids,
+    RootAccess,
+    Sandbox,
+    SandboxLimits,
+    SandboxResult,
+    SandboxSpec,
+    Stop,
+    Streams,
+)
 
 PROGRAMS = tuple(Bind(path, path) for path in ("/usr", "/bin", "/lib", "/lib64") if Path(path).exists())
 SHELL = "/bin/sh"
@@ -172,3 +186,110 @@ def test_the_probe_tells_what_works() -> None:
     abilities = BubblewrapSandbox(os.environ["PATH"]).probe()
     assert abilities.bubblewrap.endswith("bwrap")
     assert abilities.rootless == (os.geteuid() != 0)
+
+
+def test_lines_come_to_the_listener_and_their_end_to_the_result(sandbox: Sandbox, root: str) -> None:
+    heard: list[bytes] = []
+    spec = SandboxSpec(
+        root, (SHELL, "-c", "echo out; echo err >&2"), (("PATH", "/usr/bin:/bin"),), binds=PROGRAMS, streams=Streams.LINES
+    )
+    result = sandbox.run(spec, heard.append)
+    assert (b"".join(heard), result.stdout, result.stderr) == (b"out\nerr\n", b"out\nerr\n", b"")
+    short = sandbox.run(replace(spec, limits=SandboxLimits(output=4)), heard.append)
+    assert short.stop is Stop.EXITED and b"out\nerr\n".endswith(short.stdout[-4:]) and b"".join(heard) == b"out\nerr\n" * 2
+
+
+def layered(root: str) -> SandboxSpec:
+    """A root of two layers that keeps what is written, with ids of its own."""
+    below, kept = Path(root).parent / "below", Path(root).parent / "kept"
+    for directory in (below, kept):
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o755)
+    (below / "file").write_text("below\n")
+    (below / "shadowed").write_text("below\n")
+    (Path(root) / "shadowed").write_text("above\n")
+    return SandboxSpec(
+        root,
+        (SHELL, "-c", "true"),
+        (("PATH", "/usr/bin:/bin"),),
+        binds=PROGRAMS,
+        layers=(str(below),),
+        kept=str(kept),
+        ids=Ids.MANY,
+        filtered=True,
+        capabilities=("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_ADMIN"),
+    )
+
+
+def shell(sandbox: Sandbox, spec: SandboxSpec, script: str, **changes: Any) -> SandboxResult:
+    return sandbox.run(replace(spec, command=(SHELL, "-c", script), **changes))
+
+
+def test_layers_show_through_and_writes_are_kept_apart(root: str) -> None:
+    sandbox, spec = real(), layered(root)
+    assert shell(sandbox, spec, "cat file shadowed; echo new > file; rm shadowed").stdout == b"below\nabove\n"
+    assert shell(sandbox, spec, "cat file; test ! -e shadowed").stdout == b"new\n"
+    assert (Path(root).parent / "below/file").read_text() == "below\n" and (Path(root) / "shadowed").exists()
+    assert shell(sandbox, replace(spec, kept=""), "cat file shadowed").stdout == b"below\nabove\n"
+
+
+def test_a_covered_directory_is_not_changed(root: str) -> None:
+    sandbox, spec = real(), layered(root)
+    source, kept = Path(root).parent / "source", Path(root).parent / "changes"
+    for directory in (source, kept):
+        directory.mkdir()
+    (source / "a").write_text("old\n")
+    covered = (Covered(str(source), "/shown", str(kept)),)
+    assert shell(sandbox, spec, "cat /shown/a; echo new > /shown/a", covered=covered).stdout == b"old\n"
+    assert shell(sandbox, spec, "cat /shown/a", covered=covered).stdout == b"new\n"
+    assert (source / "a").read_text() == "old\n"
+
+
+def test_root_has_ids_to_give_away_where_the_machine_has_some(root: str) -> None:
+    sandbox, spec = real(), layered(root)
+    assert isinstance(sandbox, BubblewrapSandbox)
+    result = shell(sandbox, spec, "echo x > owned; chown 1234:4321 owned && stat -c %u:%g owned")
+    if sandbox.mapping().is_single:
+        assert result.exit_code != 0
+    else:
+        assert result.stdout == b"1234:4321\n"
+
+
+@pytest.mark.parametrize("script", ["mount -t tmpfs none /tmp", "unshare -U true", "unshare -m mount -t tmpfs none /tmp"])
+def test_the_filter_holds_against_every_capability(root: str, script: str) -> None:
+    if shutil.which("unshare") is None or shutil.which("mount") is None:
+        pytest.skip("unshare or mount not found")
+    sandbox, spec = real(), layered(root)
+    assert shell(sandbox, spec, script).exit_code != 0
+    assert shell(sandbox, spec, "mount -t tmpfs none /tmp", filtered=False).exit_code == 0, "the filter is what refuses"
+
+
+def test_another_user_has_the_kept_root_and_no_rights(root: str) -> None:
+    sandbox, spec = real(), layered(root)
+    assert isinstance(sandbox, BubblewrapSandbox)
+    if sandbox.mapping().is_single:
+        pytest.skip("this user has one id only")
+    result = shell(sandbox, spec, "id -u; id -g; echo x > /file", user=4242, group=2424)
+    assert result.stdout == b"4242\n2424\n" and result.exit_code != 0
+
+
+def test_the_umask_of_the_caller_does_not_reach_inside(root: str) -> None:
+    sandbox, spec = real(), layered(root)
+    before = os.umask(0o077)
+    try:
+        assert shell(sandbox, spec, "umask").stdout == b"0022\n"
+    finally:
+        os.umask(before)
+
+
+def test_files_of_a_sandbox_are_told_and_taken_over(root: str, tmp_path: Path) -> None:
+    sandbox = real()
+    assert isinstance(sandbox, BubblewrapSandbox)
+    tree = tmp_path / "tree"
+    (tree / "closed").mkdir(parents=True)
+    (tree / "closed/file").write_text("x")
+    (tree / "closed").chmod(0o000)
+    rows = [json.loads(line) for line in sandbox.change_owners(("take", str(tree))).splitlines()]
+    assert [row[0] for row in rows] == [str(tree), str(tree / "closed"), str(tree / "closed/file")]
+    assert rows[1][1] == 0
+    assert (tree / "closed/file").read_text() == "x"

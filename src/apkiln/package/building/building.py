@@ -14,10 +14,10 @@ from apkiln.package.building.guest import GuestTrees
 from apkiln.package.building.guest_making import ResolvedGuest, make_guest, resolve_guest
 from apkiln.package.building.guest_request import identity_of
 from apkiln.package.building.plan import BuildPlan
-from apkiln.package.building.request import BuildAccess, BuildRequest, Built, Network
+from apkiln.package.building.request import BuildAccess, BuildRequest, Built
 from apkiln.package.building.results import keep_result, take_result
 from apkiln.package.building.root import root_of
-from apkiln.package.building.session import Session, SessionAccess, SessionSettings, capabilities_of
+from apkiln.package.building.session import Session, SessionAccess, SessionSettings, capabilities_of, step_name
 from apkiln.package.building.source_files import Excluded, excluded_files, source_digest
 from apkiln.package.building.steps import StepRun, build_environment, step_runs
 from apkiln.package.definition.model import Environment, PackageDefinition
@@ -61,7 +61,7 @@ def build_package(request: BuildRequest, access: BuildAccess) -> Built:
     settings = _settings(request)
     guest = _guest(request, parts, access)
     sources = _sources(request, access)
-    prepared = _emission(request, guest, sources)
+    prepared = _emission(request, parts, guest, sources)
     excluded = _excluded(request, access)
     key = _key(request, prepared, parts, excluded, access) if request.reuse_results else ""
     if key and (kept := _kept_result(request, key, access)) is not None:
@@ -88,7 +88,7 @@ def _key(
     request: BuildRequest, prepared: EmissionRequest, parts: tuple[PlannedPart, ...], excluded: Excluded, access: BuildAccess
 ) -> str:
     """Key of the plan; empty when the result may depend on more than the plan holds."""
-    if request.network is not Network.OFF or any(step.network for part in parts for step in part.steps):
+    if any(request.network.reaches(step) for part in parts for step in part.steps):
         access.note("the result is neither kept nor taken from the cache: steps have the network")
         return ""
     signers = [(signer.name, hashlib.sha256(signer.public_key()).hexdigest()) for signer in access.signers]
@@ -115,7 +115,7 @@ def _settings(request: BuildRequest) -> SessionSettings:
         environment=tuple(build_environment(definition.environment, request.emission.source_date).items()),
         identity=identity_of(definition.environment),
         capabilities=capabilities_of(definition.capabilities),
-        network=request.network is Network.ON,
+        network=request.network,
         limits=replace(request.limits, seconds=0.0) if request.limits.seconds else request.limits,
         debug=request.debug,
         origin_name=definition.package.name.text,
@@ -153,9 +153,23 @@ def _sources(request: BuildRequest, access: BuildAccess) -> FetchedSources | Non
     return fetch_sources(plan, access.sources)
 
 
-def _emission(request: BuildRequest, guest: _Guest | None, sources: FetchedSources | None) -> EmissionRequest:
+def _impurities(request: BuildRequest, parts: tuple[PlannedPart, ...]) -> Iterator[str]:
+    """Why the packages may depend on more than the plan."""
+    for part in parts:
+        for step in part.steps:
+            if request.network.reaches(step):
+                yield f"{step_name(step)} of {part.name} has the network"
+    for source in plan_sources(request.definition).unpinned:
+        yield f"{source.cache_name} is a source without a digest"
+
+
+def _emission(
+    request: BuildRequest, parts: tuple[PlannedPart, ...], guest: _Guest | None, sources: FetchedSources | None
+) -> EmissionRequest:
     """The emission with what is known before the first step."""
     emission = request.emission
+    impurities = (*emission.facts.impurities, *_impurities(request, parts))
+    emission = replace(emission, facts=emission.facts._replace(impurities=impurities))
     materials = (*emission.materials, *(_materials(sources) if sources is not None else ()))
     if guest is None:
         return replace(emission, materials=materials)

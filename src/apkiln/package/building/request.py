@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from apkiln.core.value import value
 from apkiln.package.building.guest_request import NO_SOURCES, GuestSources
 from apkiln.package.building.output_log import TellLine
 from apkiln.package.building.root import RootKind
+from apkiln.package.building.session import Network
 from apkiln.package.building.steps import StepRun
 from apkiln.package.definition.model import PackageDefinition
 from apkiln.package.emission.emitting import EmissionAccess
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     from apkiln.package.sources.access import SourceAccess
 
 NO_LIMITS = SandboxLimits(scratch=0)
-
-
-class Network(Enum):
-    """When steps have the network (spec package.md §9.4)."""
-
-    OFF = "off"
-    """Only steps that say `network: true`."""
-    AUTO = "auto"
-    """Also steps of pipelines that are known to download."""
-    ON = "on"
-    """Every step."""
 
 
 @value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 
 from apkiln.core.errors import CommandFailure, ConfigurationError
 from apkiln.core.value import value
@@ -44,6 +45,21 @@ KEPT_LINES = 20
 UNNAMED = "???"
 
 
+class Network(Enum):
+    """When steps have the network (spec package.md §9.4)."""
+
+    OFF = "off"
+    """Only steps that say `network: true`."""
+    AUTO = "auto"
+    """Also steps of pipelines that are known to download (`steps.DOWNLOADING`)."""
+    ON = "on"
+    """Every step."""
+
+    def reaches(self, step: StepRun) -> bool:
+        """Whether a step has it."""
+        return self is Network.ON or step.network or (self is Network.AUTO and step.downloading)
+
+
 @value
 class SessionSettings:
     """How steps run, the same for all of a session."""
@@ -52,8 +68,7 @@ class SessionSettings:
     """Of every step; `PATH` and what steps say come on top."""
     identity: Identity = Identity()
     capabilities: tuple[str, ...] = tuple(f"CAP_{name}" for name in DEFAULT_CAPABILITIES)
-    network: bool = False
-    """Every step has the network."""
+    network: Network = Network.OFF
     limits: SandboxLimits = SandboxLimits(scratch=0)
     debug: bool = False
     deadline: float | None = None
@@ -121,7 +136,7 @@ class Session:
         script = script_of(step, debug=self._settings.debug)
         words = command or (self._root.trees.shell, "-c", script)
         environment = environment_of(step, dict(self._settings.environment))
-        return self._spec(words, "/", environment, network=step.network or self._settings.network)
+        return self._spec(words, "/", environment, network=self._settings.network.reaches(step))
 
     def _step(self, step: StepRun) -> None:
         access, start = self._access, self._access.now()
@@ -234,6 +249,8 @@ def _failure(step: StepRun, result: SandboxResult, last: tuple[str, ...], settin
         hint = "raise `--memory`, or `package.resources.memory` of the definition"
     else:
         message, reason = f"{name} failed with exit code {result.exit_code}", "step-failed"
+    if step.downloading and not settings.network.reaches(step):
+        hint = "the step may have tried to download: bring what it needs into the sources, or give it `network: true`"
     if any("pipefail" in line for line in last):
         hint = "the root's `/bin/sh` knows no `pipefail`: add `bash` or `busybox` to the packages of the environment"
     return CommandFailure(message, reason=reason, origin=step.origin, hint=hint, details=last)

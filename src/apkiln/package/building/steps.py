@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError
 from apkiln.core.origin import Origin
@@ -15,6 +16,13 @@ from apkiln.package.definition.model import Environment, Step
 from apkiln.package.evaluation.conditions import evaluate
 from apkiln.package.evaluation.defaults import WORKSPACE
 
+DOWNLOADING = frozenset(
+    (
+        *("cargo/build", "go/build", "go/build/v2", "go/bump", "go/install", "maven/configure-mirror", "maven/pombump"),
+        *("npm/install", "pecl/install", "python/build", "python/build-wheel", "R/build", "ruby/build", "ruby/install"),
+    )
+)
+"""Pipelines whose tools fetch what they are told to build upon, unless the sources bring it."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 
 
@@ -33,6 +41,8 @@ class StepRun:
     environment: tuple[tuple[str, str], ...]
     """Of the step and those around it."""
     network: bool
+    downloading: bool
+    """It is of a pipeline whose tools like to download."""
     origin: Origin
 
 
@@ -43,22 +53,29 @@ def step_runs(steps: Iterable[Step], above: str = "") -> tuple[StepRun, ...]:
 
     Raises ConfigurationError `required-steps` when another number of the steps inside one runs than it asserts.
     """
-    return tuple(_runs(steps, above, False))
+    return tuple(_runs(steps, above, _Outer()))
 
 
-def _runs(steps: Iterable[Step], above: str, network: bool) -> Iterator[StepRun]:
+class _Outer(NamedTuple):
+    """What the steps around say."""
+
+    network: bool = False
+    downloading: bool = False
+
+
+def _runs(steps: Iterable[Step], above: str, outer: _Outer) -> Iterator[StepRun]:
     for number, step in enumerate(steps, 1):
         if not evaluate(step.condition):
             continue
         place = f"{above}{number}"
-        online = network or step.network
+        here = _Outer(outer.network or step.network, outer.downloading or step.uses.text in DOWNLOADING)
         if step.runs.text.strip():
             environment = tuple((name, text.text) for name, text in step.environment)
             origin = step.runs.origin if step.runs.origin.source else step.origin
-            yield StepRun(step.identity, place, step.runs.text, _absolute(step), environment, online, origin)
+            yield StepRun(step.identity, place, step.runs.text, _absolute(step), environment, *here, origin)
         if step.required_steps is not None:
             _check_count(step)
-        yield from _runs(step.pipeline, f"{place}.", online)
+        yield from _runs(step.pipeline, f"{place}.", here)
 
 
 def _check_count(step: Step) -> None:

@@ -12,7 +12,7 @@ from apkiln.core.value import value
 from apkiln.package.building.guest_making import make_guest, resolve_guest
 from apkiln.package.building.guest_request import GuestSources, identity_of
 from apkiln.package.building.root import Root, RootKind, root_of
-from apkiln.package.building.session import Session, SessionAccess, SessionSettings, capabilities_of
+from apkiln.package.building.session import Network, Session, SessionAccess, SessionSettings, capabilities_of
 from apkiln.package.building.source_files import excluded_files
 from apkiln.package.definition.model import Capabilities
 from apkiln.package.testing.outcome import Outcome, Verdict
@@ -31,7 +31,7 @@ class SettingsOfTests:
     capabilities: Capabilities
     source_date: int = 0
     source_directory: PurePath | None = None
-    network: bool = False
+    network: Network = Network.OFF
     root: RootKind = RootKind.OVERLAY
     limits: SandboxLimits = SandboxLimits(scratch=0)
     """`seconds` = for one test."""

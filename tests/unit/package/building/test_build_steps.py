@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
-from apkiln.package.building.steps import StepRun, build_environment, environment_of, script_of, step_runs
+from apkiln.package.building.session import Network
+from apkiln.package.building.steps import DOWNLOADING, StepRun, build_environment, environment_of, script_of, step_runs
 from apkiln.package.compilation.library import PipelineLibrary
 from apkiln.package.compilation.resolving import load, resolve
+from apkiln.package.compilation.shelves import BUILT_IN
 from apkiln.package.definition.model import PackageDefinition
 
 HEAD = "package: {name: demo, version: '1', epoch: 0, description: d, copyright: [{license: MIT}]}\n"
@@ -94,11 +97,25 @@ def test_scripts_fail_as_the_shell_says(fragment: str, code: int, tmp_path: obje
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("bash not found")
-    run = StepRun("x", "1", fragment, f"{tmp_path}/a 'quoted' $dir", (), False, compiled("").package.origin)
+    run = StepRun("x", "1", fragment, f"{tmp_path}/a 'quoted' $dir", (), False, False, compiled("").package.origin)
     done = subprocess.run((bash, "-c", script_of(run)), capture_output=True, check=False)
     assert done.returncode == code
 
 
 def test_debugging_shows_each_command() -> None:
-    run = StepRun("x", "1", "echo a", "/home/build", (), False, compiled("").package.origin)
+    run = StepRun("x", "1", "echo a", "/home/build", (), False, False, compiled("").package.origin)
     assert "set -x" in script_of(run, debug=True) and "set -x" not in script_of(run)
+
+
+@pytest.mark.parametrize(("mode", "reached"), [("off", [True, False, False]), ("auto", [True, True, False]), ("on", [True] * 3)])
+def test_the_network_reaches_what_the_mode_says(mode: str, reached: list[bool]) -> None:
+    definition = compiled("pipeline: [{network: true, runs: a}, {uses: go/build, pipeline: [{runs: b}]}, {runs: c}]")
+    assert [Network(mode).reaches(run) for run in step_runs(definition.pipeline)] == reached
+
+
+def test_pipelines_that_download_are_known_by_their_names() -> None:
+    assert names_of_built_in() >= DOWNLOADING
+
+
+def names_of_built_in() -> set[str]:
+    return {path.relative_to(BUILT_IN).as_posix().removesuffix(".yaml") for path in Path(BUILT_IN).rglob("*.yaml")}
