@@ -303,6 +303,26 @@ def test_a_kill_in_the_middle_and_a_signer_of_its_own(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_a_server_without_its_signer_serves_and_publishes_later(tmp_path: Path) -> None:
+    server = Server(tmp_path, signer=True)
+    try:
+        assert server.publish(LIB).status_code == 200
+        for process in server.processes:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        server.start()
+        assert server.get("/os/musl/x86_64/lib++-1.0-r0.apk").status_code == 200
+        refused = server.publish(APP, key="later")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "SIGNER_UNAVAILABLE")
+        server._start(
+            "-m", "apkiln.system.signer_process", "--socket", str(tmp_path / "signer.sock"), str(tmp_path / "keys/os.rsa")
+        )
+        wait(lambda: server.get("/os/musl/x86_64/app-1.0-r0.apk").status_code == 200)
+        assert server.publish(APP, key="later").json()["state"] == "live"
+    finally:
+        server.stop()
+
+
 def test_commands_beside_a_running_server(server: Server) -> None:
     server.publish(LIB)
 

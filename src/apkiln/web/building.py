@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +46,8 @@ class Stores:
     ledgers: LedgerStore
     blobs: BlobStore
     signers: SignerSource
-    own_keys: tuple[Signer, ...]
-    """Every key that can sign now."""
+    own_keys: Callable[[], tuple[Signer, ...]]
+    """Every key that can sign now.  UnavailableError `signer-unavailable`: what is published is served all the same."""
     examiners: tuple[Examiner, ...] = ()
 
 
@@ -78,14 +79,14 @@ def open_keeping(configuration: Configuration, home: Path) -> tuple[LedgerStore,
     return open_ledgers(database_url(configuration, home)), blobs
 
 
-def _signers(configuration: Configuration, home: Path) -> tuple[SignerSource, tuple[Signer, ...]]:
+def _signers(configuration: Configuration, home: Path) -> tuple[SignerSource, Callable[[], tuple[Signer, ...]]]:
     if configuration.signer:
         from apkiln.system.signer_socket import connect
 
-        return SocketSigners(home / configuration.signer), connect(home / configuration.signer)
+        return SocketSigners(home / configuration.signer), lambda: connect(home / configuration.signer)
     paths = dict.fromkeys(home / key for repository in configuration.repository for key in repository.keys)
     keys = tuple(load_signer(path, DiskFiles()) for path in paths)
-    return NamedSigners(keys), keys
+    return NamedSigners(keys), lambda: keys
 
 
 def _bucket_blobs(configuration: Configuration, home: Path) -> BlobStore:
@@ -131,7 +132,7 @@ def ensure_created(service: RepositoryService, repository: RepositoryConfigurati
     if service.state.current:
         return
     wanted = {Path(key).name.removesuffix(".pem") + ".pub" for key in repository.keys}
-    keys = [key for key in stores.own_keys if not wanted or key.name in wanted]
+    keys = [key for key in stores.own_keys() if not wanted or key.name in wanted]
     if not keys:
         raise UnavailableError(
             f"`{repository.name}` has no key to sign with", reason="signing-key-missing", hint="name one in `keys`"
