@@ -61,7 +61,7 @@ class RuleBase:
         self._reach()
         self._asked = {item.name for item in self.world if not item.conflict}
         self.supported = self._supported()
-        """Packages of which must be said who calls for them, with those who do; None = the world."""
+        """Packages of which must be said who calls for them, with the literals of those who do."""
         if self.universe.tags:
             self._tags()
 
@@ -132,16 +132,16 @@ class RuleBase:
 
     # ---- who calls for whom
 
-    def _supported(self) -> dict[Candidate, list[Candidate | None]]:
+    def _supported(self) -> dict[Candidate, list[int]]:
         """Packages that some item could take without being enough to pick them, and those that call for such packages, in
         order of discovery.  Of all others no solution without surplus has one that nothing calls for."""
         doubtful = [candidate for candidate in self.variables if candidate.provides and self._is_doubtful(candidate)]
-        callers: dict[Candidate, list[Candidate | None]] = {}
+        callers: dict[Candidate, list[int]] = {}
         while doubtful:
             candidate = doubtful.pop()
             if candidate not in callers:
                 found = callers[candidate] = self._callers(candidate)
-                doubtful += [owner for owner in found if owner is not None]
+                doubtful += [self.candidates[literal] for literal in found if literal in self.candidates]
         return {candidate: callers[candidate] for candidate in self.variables if candidate in callers} if callers else {}
 
     def _is_doubtful(self, candidate: Candidate) -> bool:
@@ -150,17 +150,24 @@ class RuleBase:
             for text, version in candidate.provides
         )
 
-    def _callers(self, candidate: Candidate) -> list[Candidate | None]:
-        """Who asks for a package in a way that is enough to pick it."""
-        found: dict[Candidate | None, None] = {}
+    def _callers(self, candidate: Candidate) -> list[int]:
+        """Who asks for a package in a way that is enough to pick it: world items and packages."""
+        found: dict[int, None] = {}
         for text in dict.fromkeys([candidate.name, *(text for text, _ in candidate.provides)]):
             name = self.universe.name(text)
             provides = [each for each in name.providers if each.candidate is candidate and may_be_picked(name, each)]
-            items = [(None, item) for item in self.world if item.name == text]
-            owned = [(owner, item) for owner in self._askers.get(text, ()) for item in owner.depends if item.name == text]
-            for owner, item in [*items, *owned] if provides else []:
+            if not provides:
+                continue
+            asking = [(switch, item) for switch, item in self._world_items.items() if item.name == text]
+            asking += [
+                (self.variables[owner], item)
+                for owner in self._askers.get(text, ())
+                for item in owner.depends
+                if item.name == text
+            ]
+            for literal, item in asking:
                 if not item.conflict and any(hits(item, each.version, candidate.identity) for each in provides):
-                    found[owner] = None
+                    found[literal] = None
         return list(found)
 
     def _all_callers(self, candidate: Candidate) -> list[Candidate]:
@@ -218,10 +225,9 @@ class RuleBase:
             yield from self._item(item, -variable, candidate)
         yield from self._names(candidate, variable)
         callers = self.supported.get(candidate)
-        if callers is not None and None not in callers:
+        if callers is not None:
             fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
-            literals = [self.variables[owner] for owner in callers if owner is not None]
-            givers = [*(self._switch(fact) if self._explain else ()), self.unasked, *literals]
+            givers = [*(self._switch(fact) if self._explain else ()), self.unasked, *callers]
             self._grants[variable] = givers
             yield [*givers, -variable]
 

@@ -95,7 +95,11 @@ def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]
         literals = set(rules.solver.core)
         return {number for number in numbers if rules.switches[number] in literals}
 
-    core, irreducible = _irreducible(core, holds, refuted)
+    before = -1
+    irreducible = True
+    while irreducible and len(core) != before:  # an item may be what allows another to be met, so once is not enough
+        before = len(core)
+        core, irreducible = _irreducible(core, holds, refuted)
     if not irreducible or len(numbers) > EXACT_WORLD:
         return core, len(core) <= 1
     try:
