@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.suites.definition_reports import JUDGES as DEFINITION_JUDGES
 from tests.conformance.suites.image_reports import JUDGES as IMAGE_JUDGES
 from tests.conformance.suites.image_reports import Unjudged
 from tests.conformance.suites.package_reports import JUDGES as PACKAGE_JUDGES
@@ -251,6 +252,7 @@ JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "deb822-parse": _stanzas,
     "deb-solve": _debian_solve,
     "lock": _debian_lock,
+    **DEFINITION_JUDGES,
     **PACKAGE_JUDGES,
     **REPOSITORY_JUDGES,
 }
