@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 from tests.package_workshop import DEMO, definition, file, library, link, program, request, tree, written
+from tests.sample_packages import sample_signer
 
 from apkiln.acquire.access import Access
-from apkiln.core.errors import UnavailableError
+from apkiln.core.errors import UnavailableError, VerificationError
 from apkiln.package.analysis.conclusion import Analysis
 from apkiln.package.analysis.published import PublishedPackage, definition_of, lint_published, read_published
 from apkiln.package.analysis.rules import DEFAULT_RULES
 from apkiln.package.scanning.reading import RepositoryPackages
 from apkiln.package.scanning.rescanning import Change, groups, rescan, summary
 from apkiln.system.files import DiskFiles
+from apkiln.system.memory_server import MemoryServer, memory_transfer
 from apkiln.system.memory_store import MemoryStore
-from apkiln.system.transfer import LocalTransfer
+from apkiln.system.transfer import LocalTransfer, RoutedTransfer
 
 SUB = DEMO + "subpackages: [{name: demo-libs}]\n"
 TREES = (
@@ -98,3 +100,50 @@ def test_a_directory_is_read_with_or_without_architectures(tmp_path: Path, acces
     with pytest.raises(UnavailableError) as error:
         RepositoryPackages("deep", "x86_64", (), access).named([("demo", "9-r9")])
     assert error.value.reason == "missing-package" and "demo-9-r9.apk" in str(error.value)
+
+
+BASE = "https://host.example/os"
+
+
+def remote(tmp_path: Path, signer: str = "sample.rsa.pub") -> tuple[MemoryServer, Access]:
+    """A signed repository on a server in memory, and a key file to trust."""
+    from apkiln.formats.apk.index import record_of, write_index
+    from apkiln.formats.apk.package import read_package
+    from apkiln.formats.deflate.codec import canonical_codec
+
+    files = written(request(SUB), *TREES)
+    records = [record_of(read_package(io.BytesIO(content))) for content in files.values()]
+    server = MemoryServer({f"{BASE}/x86_64/{name}": content for name, content in files.items()})
+    server.put(f"{BASE}/x86_64/APKINDEX.tar.gz", write_index(records, "t", canonical_codec(), (sample_signer(signer),)))
+    (tmp_path / "sample.rsa.pub").write_bytes(sample_signer("sample.rsa.pub").public_key())
+    disk = DiskFiles(durable=False)
+    transfer = RoutedTransfer(memory_transfer(server), LocalTransfer(disk))
+    return server, Access(MemoryStore(), transfer, disk, directory=tmp_path)
+
+
+def test_a_remote_repository_is_trusted_through_its_index(tmp_path: Path) -> None:
+    _, access = remote(tmp_path)
+    packages = RepositoryPackages(BASE, "x86_64", ("sample.rsa.pub",), access)
+    assert [item.contents.info.name for item in packages.all()] == ["demo", "demo-libs"]
+    assert [item.contents.info.name for item in packages.named([("demo-libs", "1.2-r3"), ("demo", "1.2-r3")])] == [
+        "demo-libs",
+        "demo",
+    ]
+    with pytest.raises(UnavailableError) as error:
+        packages.named([("demo", "9-r9")])
+    assert error.value.reason == "missing-package"
+
+
+def test_a_remote_package_that_was_exchanged_is_refused(tmp_path: Path) -> None:
+    server, access = remote(tmp_path)
+    server.put(f"{BASE}/x86_64/demo-1.2-r3.apk", written(request(SUB, source_date=5), *TREES)["demo-1.2-r3.apk"])
+    with pytest.raises(VerificationError):
+        RepositoryPackages(BASE, "x86_64", ("sample.rsa.pub",), access).all()
+
+
+def test_an_index_of_another_key_is_refused(tmp_path: Path) -> None:
+    _, access = remote(tmp_path, "other.rsa.pub")
+    with pytest.raises(VerificationError):
+        RepositoryPackages(BASE, "x86_64", ("sample.rsa.pub",), access).all()
+    trusting = RepositoryPackages(BASE, "x86_64", ("sample.rsa.pub",), access, ignore_signatures=True)
+    assert len(trusting.all()) == 2
