@@ -26,7 +26,7 @@ from tests.conformance.suites.image_trees import (
     installed,
     installed_versions,
 )
-from tests.conformance.suites.peer_ways import Recording
+from tests.conformance.suites.peer_ways import Recording, triggered_names
 from tests.conformance.suites.tree_exports import compare_exports
 
 _APK_ARCH = {"amd64": "x86_64", "arm64": "aarch64", "386": "x86"}
@@ -101,10 +101,10 @@ def _owners_of_database(text: str) -> Owners:
 def run_recorded(folder: Path) -> Iterator[Outcome]:
     """All cases, each with a fresh cache of its own kind: one cache for the whole run, as a user would have."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    owners = package_entries(folder)
+    owners, triggered = package_entries(folder), triggered_names(folder)
     with tempfile.TemporaryDirectory() as temporary:
         for case in manifest["cases"]:
-            yield from _run_case(Recording(folder, case, owners), Path(temporary))
+            yield from _run_case(Recording(folder, case, owners, triggered), Path(temporary))
 
 
 def package_entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -148,7 +148,7 @@ def _compare_case(recording: Recording, ours: BuiltImage) -> Iterator[Outcome]:
         yield Outcome(SKIPPED, file, case["name"], "no image is recorded", "build")
         return
     faults: list[Difference] = []
-    sets: list[str] = []
+    sets: list[Difference] = []
     differs = False
     for platform in sorted({path.stem.split("-")[1] for path in expect.glob("layer-*-*.json")}):
         if platform not in ours.platforms:
@@ -162,7 +162,9 @@ def _compare_case(recording: Recording, ours: BuiltImage) -> Iterator[Outcome]:
         tree = ours.tree(platform)
         found, wanted = installed(database_of(tree)), _wanted_packages(recording, recorded, database_of(tree))
         if found != wanted:
-            sets.append(f"{platform}: {sorted(set(found) ^ set(wanted))}")
+            names = [{item.rsplit("-", 2)[0] for item in side} for side in (found, wanted)]
+            text = f"{platform}: {sorted(set(found) ^ set(wanted))}"
+            sets.append(Difference(text, recording.of_sets(*names)))
         if found != installed(database_of(recorded)) or not recording.is_stable:
             differs = True
         else:
@@ -171,7 +173,7 @@ def _compare_case(recording: Recording, ours: BuiltImage) -> Iterator[Outcome]:
             faults += [difference.at(platform) for difference in differences]
     faults += compare_indexes(ours.index, json.loads((expect / "index.json").read_text()), recording)
     yield judged(file, case["name"], "build", faults)
-    yield judged(file, case["name"], "packages", map(Difference, sets))
+    yield judged(file, case["name"], "packages", sets)
     for platform in ours.platforms if not differs else ():
         if len(list(expect.glob(f"layer-{platform}-*.json"))) > 1:
             differing = _compare_layers(recording, platform, ours)

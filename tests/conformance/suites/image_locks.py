@@ -17,7 +17,7 @@ from typing import Any
 from tests.conformance.scoring import Difference, Outcome, Suite, judged
 from tests.conformance.suites.apko_images import is_golden, is_runs, package_entries
 from tests.conformance.suites.commands import Answer, run_command, run_judged
-from tests.conformance.suites.peer_ways import Recording
+from tests.conformance.suites.peer_ways import Recording, triggered_names
 
 from apkiln.core.secret import redact_url
 
@@ -28,10 +28,11 @@ _REPOSITORY = ("name", "url", "architecture")
 
 def run_recorded(folder: Path) -> Iterator[Outcome]:
     manifest, packages = json.loads((folder / "manifest.json").read_text()), package_entries(folder)
+    triggered = triggered_names(folder)
     with tempfile.TemporaryDirectory() as temporary:
         for case in manifest["cases"]:
             if "--lockfile" not in case["args"]:
-                yield from _run_case(Recording(folder, case, packages), Path(temporary))
+                yield from _run_case(Recording(folder, case, packages, triggered), Path(temporary))
 
 
 def _run_case(recording: Recording, temporary: Path) -> Iterator[Outcome]:
@@ -115,7 +116,8 @@ def _listing(answer: Answer, recording: Recording) -> Iterator[Difference]:
     if answer.code:
         yield Difference(f"exit code {answer.code}: {answer.first_error}", recording.of_lock_refusal(answer))
     elif found != wanted:
-        yield Difference(f"{sorted(found ^ wanted)}")
+        names = [{row[0] for row in side} for side in (found, wanted)]
+        yield Difference(f"{sorted(found ^ wanted)}", recording.of_sets(*names))
 
 
 def _rebuilt(folder: Path, case: Mapping[str, Any], lock: Path, temporary: Path) -> Iterator[str]:

@@ -29,6 +29,8 @@ class Recording(NamedTuple):
     case: Mapping[str, Any]
     packages: Mapping[str, list[Row]]
     """`name-version` → entries of the data section."""
+    triggered: frozenset[str] = frozenset()
+    """Names of packages with `install_if`, and of what those depend on: the peer misses some of them."""
 
     @property
     def expect(self) -> Path:
@@ -140,6 +142,8 @@ class Recording(NamedTuple):
         _, name, version = row
         if f"{name}-{version}" in self.ambiguous():
             return "repository-order"
+        if name in self.triggered and row not in set(theirs):
+            return "install-if"
         return "drift" if len({other[2] for other in theirs if other[1] == name}) > 1 else ""
 
     def tools_packages(self, ours: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]] | None:
@@ -161,6 +165,27 @@ class Recording(NamedTuple):
             return found
         own = frozenset(ours)
         return own if {name for name, _ in own} == {name for name, _ in found} else None
+
+    def of_sets(self, ours: Iterable[str], theirs: Iterable[str]) -> str:
+        """Of sets of package names."""
+        left, right = set(ours), set(theirs)
+        return "install-if" if right < left and left - right <= self.triggered else ""
+
+
+def triggered_names(folder: Path) -> frozenset[str]:
+    """See `Recording.triggered`."""
+    rows = [package["pkginfo"] for package in json.loads((folder / "packages.json").read_text())["packages"]]
+    facts = [_control(lines) for lines in rows]
+    found = {name for name, needs, install_if in facts if install_if}
+    needed = {need for name, needs, _ in facts if name in found for need in needs}
+    return frozenset(found | needed)
+
+
+def _control(lines: Iterable[str]) -> tuple[str, list[str], bool]:
+    """Name, names of dependencies, whether it has `install_if`."""
+    values = [line.partition(" = ")[::2] for line in lines]
+    needs = [re.split("[<>=~@]", value)[0] for key, value in values if key == "depend"]
+    return next(value for key, value in values if key == "pkgname"), needs, any(key == "install_if" for key, _ in values)
 
 
 def installed_packages(expect: Path) -> list[str]:
