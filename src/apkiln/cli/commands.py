@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "build", "package_build", "build packages from a definition"),
     ("package", "import", "package_import", "package a directory, an archive or a Debian package"),
     ("package", "lint", "package_lint", "check finished packages"),
+    ("package", "verify", "package_verify", "hold packages against their statement of origin"),
     ("package", "scan", "package_scan", "analyse published packages again and compare"),
     ("package", "test", "package_test", "run the tests of a definition"),
     ("package", "rebuild", "package_rebuild", "build published packages again and compare every byte"),

@@ -155,3 +155,29 @@ def test_a_debian_package(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     shown = json.loads(capsys.readouterr().out)
     assert (shown["name"], shown["version"], shown["depends"]) == ("demo", "2.5-r4", ["cmd:bash"])
     assert shown["path"].endswith("/aarch64/demo-2.5-r4.apk")
+
+
+def test_a_package_and_its_statement(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from apkiln.system.files import DiskFiles
+    from apkiln.system.signer import generate_key_pair, write_key_pair
+
+    for name in ("demo", "other"):
+        write_key_pair(
+            generate_key_pair(f"{name}.rsa.pub", 2048), folder / f"{name}.rsa", folder / f"{name}.rsa.pub", DiskFiles()
+        )
+    assert dispatch.dispatch([*IMPORT, "--signing-key", "demo.rsa", "--generate-provenance"]) == 0
+    package = "packages/x86_64/demo-1.2-r0.apk"
+    words = ["package", "verify", package, "--provenance", f"{package}.intoto.jsonl", "--key"]
+    capsys.readouterr()
+    assert dispatch.dispatch([*words, "demo.rsa.pub"]) == 0
+    assert "ok, signed by demo.rsa.pub" in capsys.readouterr().out
+    assert dispatch.dispatch([*words, "other.rsa.pub"]) == 4
+    assert dispatch.dispatch([*words, "demo.rsa.pub", "--hermetic"]) == 4
+    assert "made elsewhere" in capsys.readouterr().err
+    assert dispatch.dispatch([*IMPORT, "--out-dir", "again", "--epoch", "7"]) == 0
+    capsys.readouterr()
+    several = ["package", "verify", package, "again/x86_64/demo-1.2-r7.apk", *words[3:], "demo.rsa.pub", "--json"]
+    assert dispatch.dispatch(several) == 4
+    captured = capsys.readouterr()
+    assert [row["package"] for row in json.loads(captured.out)] == ["demo-1.2-r0"]
+    assert json.loads(captured.err)["error"]["reason"] == "statement-subject"
