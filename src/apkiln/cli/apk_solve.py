@@ -75,7 +75,7 @@ def _repository(text: str, number: int, context: Context) -> SolverRepository:
         tag, equals, name = text[1:].partition("=")
         if not equals:
             raise UsageError(f"`{text}` is not `@TAG=FILE`", reason="bad-arguments")
-    return SolverRepository(_records(name, context), number, tag)
+    return SolverRepository(_records(name, context), number, tag, name=name)
 
 
 def _records(name: str, context: Context) -> list[IndexRecord]:

@@ -3,7 +3,7 @@ of a repository that nobody trusts (the key, where to name it)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,6 @@ from apkiln.image.configuration.model import ImageConfiguration, PackageRequest
 if TYPE_CHECKING:
     from apkiln.solver.explanation import Unsatisfiable
 
-MOST_NAMES = 3
-"""Similar names that are offered for one missing name."""
 Indexes = Sequence[tuple[Arch, Sequence[LoadedIndex]]]
 
 
@@ -25,8 +23,8 @@ Indexes = Sequence[tuple[Arch, Sequence[LoadedIndex]]]
 def located_refusals(configuration: ImageConfiguration, indexes: Indexes) -> Iterator[None]:
     """Complete an `Unsatisfiable` that passes through.
 
-    Its origin becomes the entry of `contents.packages` it is about, where one is; its details gain similar names for what
-    nobody has, and the repositories that were searched.  Costs nothing unless something is refused.
+    Its origin becomes the entry of `contents.packages` it is about, where one is; its details gain the repositories
+    that were searched.  Costs nothing unless something is refused.
     """
     try:
         yield
@@ -57,27 +55,12 @@ def _complete(error: Unsatisfiable, configuration: ImageConfiguration, indexes: 
     entry = next((entry for entry in configuration.contents.packages if _is_among(entry, items)), None)
     if entry is not None:
         error.located(entry.origin)
-    missing = [fact.item for fact in error.explanation.facts if fact.kind == "no-such-package"]
     loaded = [index for _, found in indexes for index in found]
-    similar = [line for item in dict.fromkeys(missing) for line in _similar(item, loaded)]
     searched = dict.fromkeys(f"{redact_url(index.repository.url)} ({index.arch})" for index in loaded)
-    error.details = (*error.details, *similar, f"searched: {', '.join(searched) or 'no repository'}")
+    error.details = (*error.details, f"searched: {', '.join(searched) or 'no repository'}")
 
 
 def _is_among(entry: PackageRequest, items: set[str]) -> bool:
     from apkiln.formats.apk.dependency import parse_dependency
 
     return str(parse_dependency(entry.text)) in items
-
-
-def _similar(item: str, indexes: Iterable[LoadedIndex]) -> Iterator[str]:
-    """`did you mean …` for the name of an item, from the package names of all indexes."""
-    from difflib import get_close_matches
-
-    from apkiln.formats.apk.dependency import parse_dependency
-
-    name = parse_dependency(item, lenient=True).name
-    names = sorted({record.name for index in indexes for record in index.records})
-    close = get_close_matches(name, names, MOST_NAMES, 0.7)
-    if close:
-        yield f"did you mean {' or '.join(f'`{other}`' for other in close)} instead of `{name}`?"

@@ -14,6 +14,7 @@ from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
 from apkiln.core.origin import Origin
+from apkiln.core.secret import redact_url
 from apkiln.core.value import value
 from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.keys import Keyring
@@ -156,7 +157,10 @@ def problem_of(
 ) -> Problem:
     """What one architecture of a definition asks for.  Packages of a base image count as installed and stay."""
     world = tuple(parse_dependency(request.text) for request in configuration.requests_for(arch))
-    repositories = [SolverRepository(index.records, index.repository.number, index.repository.tag) for index in indexes]
+    repositories = [
+        SolverRepository(index.records, index.repository.number, index.repository.tag, name=redact_url(index.repository.url))
+        for index in indexes
+    ]
     if base is None:
         return Problem(arch, tuple(repositories), Request(world))
     kept = tuple(parse_dependency(f"{record.name}={record.version}") for record in base.records)

@@ -244,9 +244,7 @@ class _Job:
 def _indexed(problem: Problem) -> Problem:
     """With sources that look names up, so that lists are indexed once and not at every round."""
     repositories = [
-        SolverRepository(RecordList(item.records), item.number, item.tag, item.reachable)
-        if isinstance(item.records, Sequence)
-        else item
+        replace(item, records=RecordList(item.records)) if isinstance(item.records, Sequence) else item
         for item in problem.repositories
     ]
     return replace(problem, repositories=tuple(repositories))
@@ -255,7 +253,9 @@ def _indexed(problem: Problem) -> Problem:
 def _limited(repository: SolverRepository, limits: _Limits) -> SolverRepository:
     source = repository.records
     assert not isinstance(source, Sequence), "indexed at the beginning"
-    return SolverRepository(LimitedSource(source, limits), repository.number, repository.tag, repository.reachable)
+    return SolverRepository(
+        LimitedSource(source, limits), repository.number, repository.tag, repository.reachable, repository.name
+    )
 
 
 def _differing(solutions: Mapping[Arch, Solution]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -11,6 +11,7 @@ from apkiln.core.errors import UnsatisfiableError
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.solver.clauses import Fact, RuleBase
 from apkiln.solver.greedy import sorted_world
+from apkiln.solver.hints import Hint, hints, places
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.satisfiability import StepLimitReached
 from apkiln.solver.universe import Universe
@@ -49,6 +50,10 @@ class Explanation:
     irreducible: bool = True
     """Without any one of the facts there would be a solution; False = some may not matter."""
     suggestions: tuple[Suggestion, ...] = ()
+    hints: tuple[Hint, ...] = ()
+    """Near misses."""
+    places: tuple[tuple[str, str], ...] = ()
+    """Repositories (name, tag) of the packages that the facts speak of, where they have a name or tag."""
 
 
 class Unsatisfiable(UnsatisfiableError):
@@ -69,7 +74,20 @@ def explain(repositories: Sequence[SolverRepository], request: Request, arch: Ar
     items = tuple(world[number] for number in conflict)
     facts, irreducible = _facts(universe, items, request.step_limit)
     suggestions = _suggestions(universe, request.step_limit, world, conflict)
-    return Unsatisfiable(Explanation(items, facts, smallest, irreducible, suggestions))
+    near = hints(repositories, universe, facts)
+    where = tuple(_places(repositories, universe, facts))
+    return Unsatisfiable(Explanation(items, facts, smallest, irreducible, suggestions, near, where))
+
+
+def _places(repositories: Sequence[SolverRepository], universe: Universe, facts: Sequence[Fact]) -> Iterator[tuple[str, str]]:
+    spoken_of = {name for fact in facts for name in (fact.package, *fact.by.split())}
+    seen: dict[str, list[str]] = {}
+    for candidate in universe.candidates:
+        label = places(repositories, candidate)
+        if label and candidate.record.name_version in spoken_of:
+            seen.setdefault(candidate.record.name_version, []).append(label)
+    for name, labels in sorted(seen.items()):
+        yield name, ", ".join(dict.fromkeys(labels))
 
 
 def _rules(universe: Universe, world: Sequence[Dependency], step_limit: int, *, explain: bool = False) -> RuleBase:
@@ -226,7 +244,7 @@ def _suggestions(
     tags = sorted(universe.tags)
     found: list[Suggestion] = []
     for number in conflict:
-        for suggestion, instead in _variants(world[number], tags):
+        for suggestion, instead in _variants(world[number], tags, len(world) == 1):
             changed = [*world[:number], *instead, *world[number + 1 :]]
             rules = _rules(universe, changed, step_limit)
             try:
@@ -239,11 +257,11 @@ def _suggestions(
     return tuple(found)
 
 
-def _variants(item: Dependency, tags: Sequence[str]) -> list[tuple[Suggestion, list[Dependency]]]:
-    """Changes of one item, the gentlest first."""
-    replacements = [item._replace(operator="", version="")] if item.operator and not item.conflict else []
-    variants = [(Suggestion("loosen-item", str(item), str(other)), [other]) for other in replacements]
-    if not item.tag and not item.conflict:
-        tagged = [item._replace(tag=tag) for tag in tags]
-        variants += [(Suggestion("allow-tag", str(item), str(other)), [other]) for other in tagged]
-    return [*variants, (Suggestion("drop-item", str(item)), [])]
+def _variants(item: Dependency, tags: Sequence[str], alone: bool) -> list[tuple[Suggestion, list[Dependency]]]:
+    """Changes of one item, the gentlest first; `alone`: without it nothing would be asked for."""
+    tagged = [item._replace(tag=tag) for tag in tags] if not item.tag and not item.conflict else []
+    variants = [(Suggestion("allow-tag", str(item), str(other)), [other]) for other in tagged]
+    if item.operator and not item.conflict:
+        loose = item._replace(operator="", version="")
+        variants.append((Suggestion("loosen-item", str(item), str(loose)), [loose]))
+    return variants if alone else [*variants, (Suggestion("drop-item", str(item)), [])]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.solver.clauses import Fact
 from apkiln.solver.explanation import Explanation, Suggestion
+from apkiln.solver.hints import Hint
 
 
 def headline(explanation: Explanation) -> str:
@@ -21,34 +24,51 @@ MOST_FACTS = 40
 
 
 def lines(explanation: Explanation) -> list[str]:
-    """Because …, one line a fact, then what would help."""
+    """Because … and …, one line a fact, the conclusion, near misses, then what would help."""
+    where = dict(explanation.places)
     shown = explanation.facts[:MOST_FACTS]
-    text = [f"because {_fact(fact)}" if number == 0 else f"and {_fact(fact)}" for number, fact in enumerate(shown)]
+    text = [f"because {_fact(fact, where)}" if number == 0 else f"and {_fact(fact, where)}" for number, fact in enumerate(shown)]
     if len(shown) < len(explanation.facts):
         text.append(f"and {len(explanation.facts) - len(shown)} more facts")
+    if text:
+        text.append(f"so {headline(explanation)}")
     if not explanation.smallest:
         text.append("(a smaller conflicting set may exist)")
+    text += [line for line in map(_hint, explanation.hints) if line]
     text += [_suggestion(suggestion) for suggestion in explanation.suggestions]
     return text
 
 
-def _fact(fact: Fact) -> str:
-    who = f"`{fact.package}`" if fact.package else "the request"
+def _hint(hint: Hint) -> str:
+    """A near miss; empty for what the facts say already."""
+    match hint.kind:
+        case "similar-name":
+            close = " or ".join(f"`{name}`" for name in hint.found.split())
+            return f"did you mean {close} instead of `{parse_dependency(hint.item, lenient=True).name}`?"
+        case "masked-by-tag":
+            return f"`{hint.found}` in {hint.where} would fit `{hint.item}`, but its tag is not asked for"
+        case "other-architecture":
+            return f"`{hint.found}` would fit `{hint.item}`, but is only there for {hint.where.partition(' ')[0]}"
+    return ""
+
+
+def _fact(fact: Fact, where: Mapping[str, str]) -> str:
+    who = _named(fact.package, where) if fact.package else "the request"
     match fact.kind:
         case "no-such-package":
             return f"{who} needs `{fact.item}`, and no package has that name or provides it"
         case "version":
-            return f"{who} needs `{fact.item}`, and there is only {_listed(fact.by)}"
+            return f"{who} needs `{fact.item}`, and there is only {_listed(fact.by, where)}"
         case "depends":
-            return f"{who} needs `{fact.item}`, which {_listed(fact.by)} could satisfy"
+            return f"{who} needs `{fact.item}`, which {_listed(fact.by, where)} could satisfy"
         case "conflict":
-            return f"{who} refuses `{fact.item.removeprefix('!')}`, which is {_listed(fact.by)}"
+            return f"{who} refuses `{fact.item.removeprefix('!')}`, which is {_listed(fact.by, where)}"
         case "exclusive-name" if fact.item:
-            return f"{_listed(fact.by)} gives the name `{fact.package}` twice and conflicts with itself"
+            return f"{_listed(fact.by, where)} gives the name `{fact.package}` twice and conflicts with itself"
         case "exclusive-name":
-            return f"only one package may own the name `{fact.package}`: {_listed(fact.by)}"
+            return f"only one package may own the name `{fact.package}`: {_listed(fact.by, where)}"
         case "tag":
-            return f"{who} is only in {fact.item}, and nothing allows that tag"
+            return f"`{fact.package}` is only in {fact.item}, and nothing allows that tag"
         case "virtual-unselectable":
             return f"{who} shares that name with others and is not chosen for it alone: ask for the package itself"
         case "arch":
@@ -60,9 +80,13 @@ def _fact(fact: Fact) -> str:
     raise AssertionError(fact.kind)
 
 
-def _listed(names: str, most: int = 6) -> str:
+def _named(name: str, where: Mapping[str, str]) -> str:
+    return f"`{name}` ({where[name]})" if name in where else f"`{name}`"
+
+
+def _listed(names: str, where: Mapping[str, str], most: int = 6) -> str:
     """Names for people: some, and how many more."""
-    items = [f"`{name}`" for name in names.split()]
+    items = [_named(name, where) for name in names.split()]
     shown = ", ".join(items[:most])
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
@@ -84,6 +108,8 @@ def value(explanation: Explanation) -> dict[str, Any]:
         "irreducible": explanation.irreducible,
         "conflict": [str(item) for item in explanation.conflict],
         "facts": [fact._asdict() for fact in explanation.facts],
+        "hints": [hint._asdict() for hint in explanation.hints],
+        "places": dict(explanation.places),
         "suggestions": [
             {"kind": item.kind, "item": item.item, "replacement": item.replacement} for item in explanation.suggestions
         ],

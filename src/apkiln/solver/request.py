@@ -53,6 +53,8 @@ class SolverRepository:
     """Repository tag without `@`; empty = untagged."""
     reachable: bool = True
     """False when packages cannot be fetched from here (`--no-network` and not cached)."""
+    name: str = ""
+    """What people call it; only explanations show it."""
 
 
 @value

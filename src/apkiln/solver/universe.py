@@ -27,8 +27,8 @@ class Candidate:
     __slots__ = (
         "allowed_tags", "always_allowed", "applied", "available", "conflicts", "defect", "depends", "explored",
         "failed_install_if", "identity", "inherited_wish", "install_if", "installed", "key", "name", "needs",
-        "offers", "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered", "unusable",
-        "wish",
+        "offers", "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered",
+        "unusable", "wish",
     )  # fmt: skip
 
     def __init__(self, record: IndexRecord) -> None:

@@ -92,6 +92,8 @@ def _check_version(text: str, operator: str, version: str, lenient: bool) -> Non
         if identity_digest(version) is None and not lenient:
             hint = "write `Q1` and 28 base64 digits"
             raise FormatError(f"`{version}` in `{text}` is no identity", reason="bad-identity", hint=hint)
+    elif not version:
+        raise FormatError(f"`{text}` ends with its operator: a version is missing", reason="bad-version")
     elif not versions.is_valid(version):
         raise FormatError(f"`{version}` in `{text}` is no version", reason="bad-version")
 
