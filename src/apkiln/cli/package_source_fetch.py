@@ -48,7 +48,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tests", action="store_true", help="sources of tests too")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be fetched")
     add_source_arguments(parser)
-    parser.add_argument("--debian", action="store_true", help="look for files, by digest, in Debian's source packages, too")
     add_debian_arguments(parser)
     add_evaluation_arguments(parser)
     add_compilation_arguments(parser)

@@ -46,7 +46,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source-dir", default="", metavar="DIR", help="patches (default: the directory named after FILE)")
     parser.add_argument("--arch", metavar="ARCH", help="apk or OCI name (default: this machine's)")
     add_source_arguments(parser)
-    parser.add_argument("--debian", action="store_true", help="look for files, by digest, in Debian's source packages, too")
     add_debian_arguments(parser)
     add_evaluation_arguments(parser)
     add_compilation_arguments(parser)

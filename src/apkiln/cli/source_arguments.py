@@ -28,6 +28,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help="YAML with `digests` and `prefixes`: other places for sources; may be repeated, the first wins",
     )
     group.add_argument("--allow-unpinned", action="store_true", help="also fetch what has no digest or commit")
+    group.add_argument(
+        "--debian", action="store_true", help="look for files, by digest, in the source packages of this machine's archives, too"
+    )
 
 
 def add_debian_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +58,9 @@ def debian_shop(arguments: argparse.Namespace, context: Context) -> SourceShop:
 
     settings, files, runner = context.settings, DiskFiles(durable=False), SystemRunner()
     cache, here = Path(settings.cache_directory), Path(settings.working_directory)
-    arguments.allow_skew = True  # files are found by digest or name, not solved together
-    sources = chosen_sources(arguments, context, files, here)
+    # Files are found by digest or name, not solved together, so suites of different days may stand side by side.
+    named = {"suite": [], "sources": None, "keyring": None} | vars(arguments) | {"allow_skew": True}
+    sources = chosen_sources(argparse.Namespace(**named), context, files, here)
     store = DirectoryStore(cache)
     archive = AptArchive(runner, files, store, cache / "apt", sources, SOURCE, settings.environment, offline=settings.offline)
     verifier = SignatureVerifier(runner, files, cache / "apt" / "upstream-openpgp", settings.environment)
@@ -111,6 +115,8 @@ def source_access(arguments: argparse.Namespace, context: Context, shop: SourceS
 
     settings = context.settings
     files = DiskFiles(durable=False)
+    if shop is None and arguments.debian:
+        shop = debian_shop(arguments, context)
     mirrors = Path(settings.cache_directory) / "git"
     # What is fetched is compared with its digest, so a server may send us to any other.
     environment = {**settings.environment, "APKILN_REDIRECT_HOSTS": "*"}
