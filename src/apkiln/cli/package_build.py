@@ -172,6 +172,7 @@ def _request(
         network=Network(arguments.network),
         root=RootKind(arguments.root),
         limits=shared.limits_of(arguments, package.resources, package.timeout),
+        emulator=shared.emulator_of(arch, context),
         debug=arguments.debug,
         reuse_results=arguments.cache_results,
     )

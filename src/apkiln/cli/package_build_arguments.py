@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from apkiln.cli.context import Context
+    from apkiln.core.arch import Arch
     from apkiln.package.building.guest_request import GuestSources
     from apkiln.package.building.steps import StepRun
     from apkiln.package.definition.model import Resources
@@ -105,6 +106,15 @@ def open_sandbox(arguments: argparse.Namespace, context: Context) -> BubblewrapS
             "install `uidmap` and give this user ids in `/etc/subuid` and `/etc/subgid`"
         )
     return sandbox
+
+
+def emulator_of(arch: Arch, context: Context) -> str:
+    """What makes programs of `arch` run here; empty = nothing is needed.  EnvironmentFault `no-emulator`."""
+    import os
+
+    from apkiln.system.emulation import emulator_for
+
+    return emulator_for(arch.apk, os.uname().machine, context.settings.environment.get("PATH", "/usr/bin:/bin"))
 
 
 def workspaces(arguments: argparse.Namespace, context: Context, sandbox: BubblewrapSandbox) -> Callable[[], DirectoryWorkspace]:

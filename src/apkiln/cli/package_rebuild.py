@@ -180,6 +180,7 @@ def _build(recipe: Recipe, output: Path, arguments: argparse.Namespace, context:
         network=Network(arguments.network),
         root=RootKind(arguments.root),
         limits=shared.limits_of(arguments, definition.package.resources, definition.package.timeout),
+        emulator=shared.emulator_of(recipe.arch, context),
         debug=arguments.debug,
     )
     has_sources = bool(plan_sources(definition).sources)

@@ -107,6 +107,7 @@ def _prepared(
         network=Network(arguments.network),
         root=RootKind(arguments.root),
         limits=shared.limits_of(arguments, package.test_resources, package.timeout),
+        emulator=shared.emulator_of(arch, context),
         debug=arguments.debug,
         retries=arguments.retries,
         locked=_locked(arguments, here),

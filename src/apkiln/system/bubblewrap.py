@@ -252,6 +252,7 @@ def _launch_plan(
         "layers": spec.layers,
         "shown": [shown.source for shown in spec.binds] if takes_ids else [],
         "kept": spec.kept,
+        "emulator": spec.emulator,
         "covered": [(shown.source, shown.kept) for shown in spec.covered],
         "user_namespace": many or abilities.rootless,
         "mapping": _mapping_plan(mapping) if mapping is not None and many else None,

@@ -112,6 +112,8 @@ class SandboxSpec:
     ids: Ids = Ids.CALLER
     capabilities: tuple[str, ...] | None = None
     """What root may do inside; None = what installing files takes."""
+    emulator: str = ""
+    """A line of `emulation.registration` for programs of another architecture; needs `Ids.MANY`."""
     filtered: bool = False
     """True: system calls that reach out of a build are refused (`system_call_filter`)."""
 
@@ -163,4 +165,5 @@ def check_spec(spec: SandboxSpec) -> None:
     assert spec.root.startswith("/") and spec.working_directory.startswith("/"), "sandbox paths are absolute"
     texts = (*spec.command, *(text for pair in spec.environment for text in pair), spec.hostname)
     assert not any("\0" in text for text in texts), "a NUL byte cannot be passed to a program"
+    assert not spec.emulator or spec.ids is Ids.MANY, "an emulator is registered for a user namespace"
     assert not spec.kept or spec.access is RootAccess.PRIVATE, "only what may be written can be kept"

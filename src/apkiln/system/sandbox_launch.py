@@ -6,9 +6,10 @@ Argument members: `bubblewrap` (argv), `status` (descriptor), `root`, `scratch` 
 `group` (ids to take before bubblewrap starts, or null), `limits` ([[resource number, value]…]), `layers` (directories below
 `root`, uppermost first), `kept` (directory for what is written, or ""), `covered` ([[source, kept]…], shown at
 `scratch`/coveredN), `shown` (paths to show at `scratch`/shownN), `mapping` ({"uid_map": [[inside, outside, count]…],
-"gid_map": …, "programs": [newuidmap, newgidmap] or []}, or null for one id), `join` (files that take `0`).  The prepared
-root appears at `scratch`/root.  With a member `only` (argv) nothing is mounted and this program becomes that one.  Failure:
-one line on standard error that starts with `sandbox: `, exit 125, and `{"launch-error": TEXT}` on the descriptor `status`.
+"gid_map": …, "programs": [newuidmap, newgidmap] or []}, or null for one id), `join` (files that take `0`), `emulator` (a line
+for binfmt_misc, or "").  The prepared root appears at `scratch`/root.  With a member `only` (argv) nothing is mounted and
+this program becomes that one.  Failure: one line on standard error that starts with `sandbox: `, exit 125, and
+`{"launch-error": TEXT}` on the descriptor `status`.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ def _prepare_root(plan: dict[str, Any]) -> None:
     scratch = plan["scratch"]
     _mount("tmpfs", scratch, "tmpfs", 0, f"mode=0755,size={plan['scratch_size'] or '50%'}")
     os.mkdir(f"{scratch}/root", 0o755)
+    if plan["emulator"]:
+        os.mkdir(f"{scratch}/formats", 0o755)
+        _mount("binfmt_misc", f"{scratch}/formats", "binfmt_misc", 0, "")
+        _write(f"{scratch}/formats/register", plan["emulator"])
     for number, source in enumerate(plan["shown"]):
         # Reached here with all rights: the ids of the command may not be able to walk to it.
         _make_place(f"{scratch}/shown{number}", os.path.isdir(source))

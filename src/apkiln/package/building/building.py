@@ -117,6 +117,7 @@ def _settings(request: BuildRequest) -> SessionSettings:
         capabilities=capabilities_of(definition.capabilities),
         network=request.network,
         limits=replace(request.limits, seconds=0.0) if request.limits.seconds else request.limits,
+        emulator=request.emulator,
         debug=request.debug,
         origin_name=definition.package.name.text,
     )

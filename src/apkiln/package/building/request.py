@@ -46,6 +46,8 @@ class BuildRequest:
     root: RootKind = RootKind.OVERLAY
     limits: SandboxLimits = NO_LIMITS
     """`seconds` = for all steps together."""
+    emulator: str = ""
+    """See `SandboxSpec.emulator`; empty = programs of `arch` run by themselves."""
     debug: bool = False
     reuse_results: bool = False
     """A result that the store has for equal inputs is taken instead of building."""

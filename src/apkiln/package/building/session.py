@@ -70,6 +70,8 @@ class SessionSettings:
     capabilities: tuple[str, ...] = tuple(f"CAP_{name}" for name in DEFAULT_CAPABILITIES)
     network: Network = Network.OFF
     limits: SandboxLimits = SandboxLimits(scratch=0)
+    emulator: str = ""
+    """See `SandboxSpec.emulator`."""
     debug: bool = False
     deadline: float | None = None
     """On the clock of `SessionAccess.now`."""
@@ -193,6 +195,7 @@ class Session:
             kept=workspace.kept("root") if overlay else "",
             ids=Ids.MANY,
             capabilities=settings.capabilities,
+            emulator=settings.emulator,
             filtered=True,
         )
 

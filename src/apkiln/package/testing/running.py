@@ -35,6 +35,7 @@ class SettingsOfTests:
     root: RootKind = RootKind.OVERLAY
     limits: SandboxLimits = SandboxLimits(scratch=0)
     """`seconds` = for one test."""
+    emulator: str = ""
     debug: bool = False
     retries: int = 0
     """Further attempts of a test that failed."""
@@ -124,6 +125,7 @@ def _settings(test: PlannedTest, settings: SettingsOfTests, access: AccessOfTest
         capabilities=capabilities_of(settings.capabilities),
         network=settings.network,
         limits=replace(settings.limits, seconds=0.0),
+        emulator=settings.emulator,
         debug=settings.debug,
         deadline=access.now() + settings.limits.seconds if settings.limits.seconds else None,
         origin_name=test.package,
