@@ -4,7 +4,7 @@ from __future__ import annotations
 
 NOUNS = {
     "image": "build, inspect, check and run images",
-    "package": "compile and question package definitions",
+    "package": "build and check packages, write and keep their definitions",
     "apk": "look into packages and indexes, sign them, compare versions, solve",
     "repo": "make and keep package repositories",
     "deb": "turn Debian packages into apk packages",

@@ -236,12 +236,17 @@ def _overview() -> str:
         "",
     ]
     for noun, summary in NOUNS.items():
-        lines.append(f"{noun:8} {summary}")
-        lines += [f"  {verb:10} {text}" for command_noun, verb, _, text in COMMANDS if command_noun == noun]
+        lines += [f"{noun:8} {summary}", *_rows(noun)]
     lines += ["", "apkiln --version       the version", "apkiln completion SHELL  completion for bash, zsh or tcsh"]
     return "\n".join(lines) + "\n"
 
 
 def _noun_help(noun: str) -> str:
-    rows = [f"  {verb:10} {text}" for command_noun, verb, _, text in COMMANDS if command_noun == noun]
-    return "\n".join([f"apkiln {noun}: {NOUNS[noun]}", "", *rows, "", f"see `apkiln {noun} VERB --help`"]) + "\n"
+    return "\n".join([f"apkiln {noun}: {NOUNS[noun]}", "", *_rows(noun), "", f"see `apkiln {noun} VERB --help`"]) + "\n"
+
+
+def _rows(noun: str) -> list[str]:
+    """A line for each verb of a noun, the texts below each other."""
+    verbs = [(verb, text) for command_noun, verb, _, text in COMMANDS if command_noun == noun]
+    width = max(10, *(len(verb) for verb, _ in verbs))
+    return [f"  {verb:{width}} {text}" for verb, text in verbs]
