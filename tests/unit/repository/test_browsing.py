@@ -129,6 +129,34 @@ def test_differences_are_those_of_the_listings(taken: list[tuple[str, str, int, 
     assert rows_of(inventory, back, back.names) == swapped
 
 
+def test_a_way_back_is_followed() -> None:
+    service, following = created(places(), FREE, ARCHES), Inventory()
+    for number in (1, 2):
+        publish(service, sample_package("a", f"{number}-r0"), sample_package(f"only-{number}", origin="a"))
+        following.follow(service.state)
+    service.run(ALICE, Manifest(rollback=2))
+    following.follow(service.state)
+    anew = Inventory()
+    anew.follow(service.state)
+    assert told(following) == told(anew)
+    assert list(following.names) == ["a", "only-1"]
+    assert {key.name_version for key in following.turnover[4].removed} == {"a-2-r0", "only-2-1.0-r0"}
+
+
+def test_what_came_and_went_again_is_no_difference() -> None:
+    service, inventory = created(places(), FREE), Inventory()
+    package = sample_package("a")
+    publish(service, package)
+    service.run(ALICE, Manifest(withdraw=(selection(package),)))
+    service.run(ALICE, Manifest(restore=(selection(package),)))
+    inventory.follow(service.state)
+    key = Key("x86_64", "a", "1.0-r0")
+    assert (difference(inventory, 1, 3).names, difference(inventory, 3, 1).names) == ((), ())
+    assert (difference(inventory, 2, 4).names, difference(inventory, 4, 2).names) == ((), ())
+    assert list(difference(inventory, 1, 4).added) == [key] == list(difference(inventory, 2, 3).removed)
+    assert list(difference(inventory, 4, 3).removed) == [key]
+
+
 words = st.text("ab-:", min_size=1, max_size=3)
 
 

@@ -36,7 +36,19 @@ def test_single_letters_and_other_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "data:text/html,x", "//host/x", "HTTP", "http:x", "vbscript:x", "https://[", "http://a\nb", ""]
+    "url",
+    [
+        "javascript:alert(1)",
+        "javascript://x/%0aalert(1)",
+        "data:text/html,x",
+        "//host/x",
+        "HTTP",
+        "http:x",
+        "vbscript:x",
+        "https://[",
+        "http://a\nb",
+        "",
+    ],
 )
 def test_what_is_no_address_of_the_web_is_no_link(url: str) -> None:
     assert safe_link(url) == ""
