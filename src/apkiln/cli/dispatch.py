@@ -176,9 +176,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 def _translated(words: list[str]) -> list[str]:
     """`apko VERB …` and `melange VERB …` become the command of ours that takes the same arguments."""
     others = {"apko": ("image", APKO_VERBS), "melange": ("package", MELANGE_VERBS)}
-    if words[0] not in others or len(words) < 2:
+    if words[0] not in others or len(_without_logging(words)) < 2:
         return words
     noun, verbs = others[words[0]]
+    words = _without_logging(words)
     verb = words[1]
     if words[0] == "melange" and verb in MELANGE_FILE_VERBS:
         return [*MELANGE_FILE_VERBS[verb].split(), *words[2:]]
@@ -192,6 +193,18 @@ def _translated(words: list[str]) -> list[str]:
         for word in words[2:]
     ]
     return [noun, *verbs[verb].split(), *rest]
+
+
+def _without_logging(words: list[str]) -> list[str]:
+    """Without the flags by which the other tools say how much they log, and where to: ours are `-q` and `-v`."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        flag = word.partition("=")[0] in ("--log-level", "--log-policy")
+        if not skip and not flag and word != "--gcplog":
+            kept.append(word)
+        skip = flag and "=" not in word
+    return kept
 
 
 def _positive(text: str) -> int:

@@ -80,3 +80,12 @@ def test_bump_that_fails_leaves_the_file(folder: Path, capsys: pytest.CaptureFix
     assert (folder / "a.yaml").read_text() == old
     assert dispatch.dispatch(["package", "bump", "a.yaml", "2", "--dry-run", "--source-map", "map.yaml"]) == 0
     assert sha256(NEWER) in capsys.readouterr().out and (folder / "a.yaml").read_text() == old
+
+
+@pytest.mark.parametrize(
+    "flags", [["--log-level", "debug"], ["--log-level=debug", "--gcplog"], ["--log-policy", "builtin:stderr"]]
+)
+@pytest.mark.parametrize("front", [True, False])
+def test_melanges_flags_for_logging_are_passed_over(flags: list[str], front: bool) -> None:
+    verb = ["update-cache", "a.yaml", "--source-map", "map.yaml"]
+    assert dispatch.dispatch(["melange", *(flags + verb if front else verb + flags)]) == 0
