@@ -117,9 +117,13 @@ def table_of(records: Sequence[IndexRecord]) -> IndexTable:
     providers: dict[str, list[int]] = {}
     install_if: dict[str, list[int]] = {}
     for number, record in enumerate(records):
-        for name in dict.fromkeys(provided_names(record)):
-            providers.setdefault(name, []).append(number)
-        for name in dict.fromkeys(map(mentioned_name, record.install_if.split())):
+        for name in dict.fromkeys(provided_names(record)) if record.provides else (record.name,):
+            found = providers.get(name)
+            if found is None:
+                providers[name] = [number]
+            else:
+                found.append(number)
+        for name in dict.fromkeys(map(mentioned_name, record.install_if.split())) if record.install_if else ():
             install_if.setdefault(name, []).append(number)
     return IndexTable(write_table(records, providers, install_if))
 

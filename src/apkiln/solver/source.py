@@ -26,7 +26,7 @@ def provided_names(record: IndexRecord) -> list[str]:
     """The record's own name and the names of its provides, unchecked, with repetitions."""
     if _UNUSUAL.search(record.provides):
         return [record.name, *map(mentioned_name, record.provides.split())]
-    return [record.name, *(item.partition("=")[0] for item in record.provides.split())]
+    return [record.name, *[item.partition("=")[0] for item in record.provides.split()]]
 
 
 _UNUSUAL = re.compile("[!<>~@]")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from struct import Struct
 from typing import NamedTuple
 
@@ -47,20 +48,21 @@ def write_table(
     names = sorted({*providers, *install_if})
     encoded = [name.encode("utf-8", "surrogateescape") for name in names]
     slots = 1 << max(1, 2 * len(names) - 1).bit_length()
-    numbers, entries, position = array("I"), bytearray(), 0
+    numbers: list[int] = []
+    entries: list[int] = []
+    position = 0
     for name, text in zip(names, encoded, strict=True):
-        lists = providers.get(name, ()), install_if.get(name, ())
-        begin = len(numbers)
-        numbers.extend([*lists[0], *lists[1]])
-        entries += _ENTRY.pack(position, len(text), begin, len(lists[0]), begin + len(lists[0]), len(lists[1]))
-        position += len(text)
+        own, mentioning = providers.get(name, ()), install_if.get(name, ())
+        begin, length = len(numbers), len(text)
+        entries += (position, length, begin, len(own), begin + len(own), len(mentioning))
+        numbers += own
+        numbers += mentioning
+        position += length
     blocks = [_encode(record) for record in records]
-    offsets = array("I", [0])
-    for block in blocks:
-        offsets.append(offsets[-1] + len(block))
+    offsets = array("I", accumulate(map(len, blocks), initial=0))
     header = _HEADER.pack(_MAGIC, len(records), slots, len(names), len(numbers), position)
-    tables = _bytes(offsets), _bytes(_hash_slots(encoded, slots)), bytes(entries), _bytes(numbers)
-    return b"".join((header, *tables, *encoded, *blocks))
+    tables = (offsets, _hash_slots(encoded, slots), array("I", entries), array("I", numbers))
+    return b"".join((header, *map(_bytes, tables), *encoded, *blocks))
 
 
 class IndexTable:
@@ -137,8 +139,8 @@ class IndexTable:
 def _hash_slots(names: Sequence[bytes], slots: int) -> array[int]:
     """Number of the entry + 1 in each slot, 0 = empty."""
     table, mask = array("I", bytes(4 * slots)), slots - 1
-    for number, name in enumerate(names, start=1):
-        slot = zlib.crc32(name) & mask
+    for number, checksum in enumerate(map(zlib.crc32, names), start=1):
+        slot = checksum & mask
         while table[slot]:
             slot = (slot + 1) & mask
         table[slot] = number
@@ -146,8 +148,12 @@ def _hash_slots(names: Sequence[bytes], slots: int) -> array[int]:
 
 
 def _encode(record: IndexRecord) -> bytes:
-    fields = (record.identity.hex(), *(str(field) for field in (*record[:3], *record[4:17])))
-    return "\n".join(fields).encode("utf-8", "surrogateescape")
+    (name, version, arch, identity, size, installed, description, url, licence, origin, maintainer, date, commit, priority,
+     depends, provides, install_if, *_) = record  # fmt: skip
+    return (
+        f"{identity.hex()}\n{name}\n{version}\n{arch}\n{size}\n{installed}\n{description}\n{url}\n{licence}\n{origin}\n"
+        f"{maintainer}\n{date}\n{commit}\n{priority}\n{depends}\n{provides}\n{install_if}"
+    ).encode("utf-8", "surrogateescape")
 
 
 def _decode(data: bytes) -> IndexRecord:
