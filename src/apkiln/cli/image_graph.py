@@ -1,4 +1,4 @@
-"""`apkiln image graph`: the dependency graph of an image as text that Graphviz draws."""
+"""`apkiln image graph`: the dependency graph of an image as text that Graphviz draws, as a picture, or as a page."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import argparse
 from typing import TYPE_CHECKING
 
 from apkiln.cli.resolve_arguments import add_lock_arguments, add_resolve_arguments, resolve_definition
-from apkiln.core.errors import UnsatisfiableError
+from apkiln.core.errors import UnsatisfiableError, UsageError
 
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
+    from apkiln.image.dependency_graph import DependencyGraph
 
 NAME = "image graph"
-HELP = """Print the dependency graph of an image as DOT, one graph for each architecture.
+HELP = """Print the dependency graph of an image as DOT, one graph for each architecture; as SVG; or as one HTML page.
 
-A bold edge is a request of the definition, a dashed one an `install_if`.  When there is no solution, the graph shows what
-contradicts what; the error is told as well."""
+The page needs nothing else: packages by size, as areas and as a table that can be searched, who needs whom, and for each
+package why it is here and what would go with it.  A bold edge is a request of the definition, a dashed one an
+`install_if`.  When there is no solution, the graph shows what contradicts what; the error is told as well."""
 EPILOG = """examples:
   apkiln image graph image.yaml --arch x86_64 | dot -Tsvg > image.svg
   apkiln image graph image.yaml --arch x86_64 --spanning-tree
+  apkiln image graph image.yaml --format html > image.html
   apkiln image graph image.yaml --locked --json
 """
 
@@ -27,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_resolve_arguments(parser)
     add_lock_arguments(parser)
     parser.add_argument("-S", "--spanning-tree", action="store_true", help="only the shortest way to each package")
+    parser.add_argument("--format", choices=("dot", "svg", "html"), default="dot", help="`svg` is of one architecture")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -57,10 +61,27 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             ]
         )
         return 0
+    if arguments.format == "html":
+        from apkiln.image.graph_page import page
+
+        context.output.print(page(arguments.config, graphs).rstrip("\n"))
+        return 0
+    if arguments.format == "svg":
+        context.output.print(_picture(graphs, arguments.config))
+        return 0
     for arch, graph in graphs:
         title = arguments.config if len(graphs) == 1 else f"{arguments.config} {arch}"
         context.output.print(dot(graph, title, spanning_tree=arguments.spanning_tree).rstrip("\n"))
     return 0
+
+
+def _picture(graphs: list[tuple[str, DependencyGraph]], title: str) -> str:
+    from apkiln.image.graph_picture import graph_svg
+
+    if len(graphs) != 1:
+        hint = "choose one with `--arch`"
+        raise UsageError("one SVG picture is of one architecture", reason="one-architecture", hint=hint)
+    return graph_svg(graphs[0][1], title).rstrip("\n")
 
 
 def _draw_conflict(error: UnsatisfiableError, arguments: argparse.Namespace, context: Context) -> None:
