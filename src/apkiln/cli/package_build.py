@@ -160,7 +160,7 @@ def _request(
     here = Path(context.settings.working_directory)
     output = here / arguments.out_dir
     access = open_access(context)
-    sandbox = shared.open_sandbox(arguments, context)
+    runner = shared.open_runner(arguments, context)
     package = definition.package
     request = BuildRequest(
         definition=definition,
@@ -170,7 +170,7 @@ def _request(
         source_directory=_source_directory(arguments, here),
         excluded=(output, Path(context.settings.cache_directory)),
         network=Network(arguments.network),
-        root=RootKind(arguments.root),
+        root=RootKind(runner.root),
         limits=shared.limits_of(arguments, package.resources, package.timeout),
         emulator=shared.emulator_of(arch, context),
         debug=arguments.debug,
@@ -183,15 +183,15 @@ def _request(
         access=access,
         trees=shared.open_trees(context),
         owners=shared.owners_word(),
-        sandbox=sandbox,
-        workspace=shared.workspaces(arguments, context, sandbox),
+        sandbox=runner.sandbox,
+        workspace=shared.workspaces(arguments, context, runner),
         emission=EmissionAccess(DiskFiles(), output, DiskSpools(), codec, signers),
         signers=signers,
         now=SystemClock().monotonic,
         tell=shared.line_teller(context, package.name.text),
         note=context.reporter.note,
         sources=source_access(arguments, context) if has_sources else None,
-        on_failure=shared.shell_on_failure(arguments, context, sandbox),
+        on_failure=shared.shell_on_failure(arguments, context, runner),
         resolver=shared.resolver_file(),
         keep_workspace=arguments.keep_workspace,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from apkiln.cli.source_arguments import add_source_arguments
 from apkiln.core.errors import UsageError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from apkiln.package.definition.model import Resources
     from apkiln.system.bubblewrap import BubblewrapSandbox
     from apkiln.system.build_workspace import DirectoryWorkspace
+    from apkiln.system.container_sandbox import ContainerSandbox
     from apkiln.system.sandbox import SandboxLimits, SandboxSpec
     from apkiln.system.signer import RsaSigner
     from apkiln.system.trees import DirectoryTrees
@@ -92,20 +93,38 @@ def open_trees(context: Context) -> DirectoryTrees:
     return DirectoryTrees(Path(context.settings.cache_directory, "trees"))
 
 
-def open_sandbox(arguments: argparse.Namespace, context: Context) -> BubblewrapSandbox:
+class Runner(NamedTuple):
+    """What runs steps, and what belongs to it."""
+
+    sandbox: BubblewrapSandbox | ContainerSandbox
+    owners: BubblewrapSandbox
+    """Takes over files of other ids."""
+    root: str
+    """Name of the kind of root."""
+    forget: Callable[[str], None] | None = None
+
+
+def open_runner(arguments: argparse.Namespace, context: Context) -> Runner:
+    """What `--runner` and `--root` say.  UsageError `unknown-runner`."""
     from apkiln.system.bubblewrap import BubblewrapSandbox
 
-    if arguments.runner != "bubblewrap":
-        message = f"the runner `{arguments.runner}` is not there yet"
-        raise UsageError(message, reason="unknown-runner", hint="use `--runner bubblewrap`")
-    sandbox = BubblewrapSandbox(context.settings.environment.get("PATH", "/usr/bin:/bin"))
-    mapping = sandbox.mapping()
+    environment = context.settings.environment
+    bubblewrap = BubblewrapSandbox(environment.get("PATH", "/usr/bin:/bin"))
+    if arguments.runner == "docker":
+        hint = "use `--runner podman`, or bubblewrap, which needs no daemon"
+        raise UsageError("docker cannot run a directory as a root", reason="unknown-runner", hint=hint)
+    mapping = bubblewrap.mapping()
     if mapping.is_single:
         context.reporter.note(
             f"{mapping.why_single}: steps have one user id only, and changing owners fails; "
             "install `uidmap` and give this user ids in `/etc/subuid` and `/etc/subgid`"
         )
-    return sandbox
+    if arguments.runner == "podman":
+        from apkiln.system.container_sandbox import ContainerSandbox
+
+        container = ContainerSandbox(environment)
+        return Runner(container, bubblewrap, "joined", container.forget)
+    return Runner(bubblewrap, bubblewrap, arguments.root)
 
 
 def emulator_of(arch: Arch, context: Context) -> str:
@@ -117,7 +136,7 @@ def emulator_of(arch: Arch, context: Context) -> str:
     return emulator_for(arch.apk, os.uname().machine, context.settings.environment.get("PATH", "/usr/bin:/bin"))
 
 
-def workspaces(arguments: argparse.Namespace, context: Context, sandbox: BubblewrapSandbox) -> Callable[[], DirectoryWorkspace]:
+def workspaces(arguments: argparse.Namespace, context: Context, runner: Runner) -> Callable[[], DirectoryWorkspace]:
     """A function that makes one workspace."""
     import os
     from pathlib import Path
@@ -127,8 +146,8 @@ def workspaces(arguments: argparse.Namespace, context: Context, sandbox: Bubblew
     settings = context.settings
     given = arguments.workspace_dir
     parent = Path(settings.working_directory, given) if given else Path(settings.cache_directory, "builds")
-    change = None if os.geteuid() == 0 else sandbox.change_owners
-    return lambda: DirectoryWorkspace.create(parent, change)
+    change = None if os.geteuid() == 0 else runner.owners.change_owners
+    return lambda: DirectoryWorkspace.create(parent, change, runner.forget)
 
 
 def limits_of(arguments: argparse.Namespace, resources: Resources, timeout: str) -> SandboxLimits:
@@ -171,7 +190,7 @@ def _number(text: str) -> float:
 
 
 def shell_on_failure(
-    arguments: argparse.Namespace, context: Context, sandbox: BubblewrapSandbox
+    arguments: argparse.Namespace, context: Context, runner: Runner
 ) -> Callable[[SandboxSpec, StepRun], bool] | None:
     """With `--interactive`: what opens a shell in the state a step left; exit code 0 of it goes on with the next step."""
     if not arguments.interactive:
@@ -189,7 +208,7 @@ def shell_on_failure(
         shell = replace(
             spec, command=command, environment=environment, streams=Streams.TERMINAL, working_directory=step.directory
         )
-        return sandbox.run(shell).exit_code == 0
+        return runner.sandbox.run(shell).exit_code == 0
 
     return open_shell
 

@@ -156,7 +156,7 @@ def _build(recipe: Recipe, output: Path, arguments: argparse.Namespace, context:
 
     loaded = load(recipe.definition, recipe.definition_path, limits=context.settings.limits)
     definition = resolve(loaded, recipe.arch, library_of(())).definition
-    sandbox = shared.open_sandbox(arguments, context)
+    runner = shared.open_runner(arguments, context)
     emission = EmissionRequest(
         definition=definition,
         arch=recipe.arch,
@@ -178,7 +178,7 @@ def _build(recipe: Recipe, output: Path, arguments: argparse.Namespace, context:
         guest_sources=shared.guest_sources(arguments),
         source_directory=source,
         network=Network(arguments.network),
-        root=RootKind(arguments.root),
+        root=RootKind(runner.root),
         limits=shared.limits_of(arguments, definition.package.resources, definition.package.timeout),
         emulator=shared.emulator_of(recipe.arch, context),
         debug=arguments.debug,
@@ -188,15 +188,15 @@ def _build(recipe: Recipe, output: Path, arguments: argparse.Namespace, context:
         access=open_access(context),
         trees=shared.open_trees(context),
         owners=shared.owners_word(),
-        sandbox=sandbox,
-        workspace=shared.workspaces(arguments, context, sandbox),
+        sandbox=runner.sandbox,
+        workspace=shared.workspaces(arguments, context, runner),
         emission=EmissionAccess(DiskFiles(durable=False), output, DiskSpools(), canonical_codec()),
         signers=(),
         now=SystemClock().monotonic,
         tell=shared.line_teller(context, definition.package.name.text),
         note=context.reporter.note,
         sources=source_access(arguments, context) if has_sources else None,
-        on_failure=shared.shell_on_failure(arguments, context, sandbox),
+        on_failure=shared.shell_on_failure(arguments, context, runner),
         resolver=shared.resolver_file(),
     )
     return build_package(request, access)

@@ -97,7 +97,7 @@ def _prepared(
     from apkiln.system.clock import SystemClock
 
     here = Path(context.settings.working_directory)
-    sandbox = shared.open_sandbox(arguments, context)
+    runner = shared.open_runner(arguments, context)
     package = definition.package
     settings = SettingsOfTests(
         arch=arch,
@@ -105,7 +105,7 @@ def _prepared(
         capabilities=definition.capabilities,
         source_directory=here / arguments.source_dir if arguments.source_dir else None,
         network=Network(arguments.network),
-        root=RootKind(arguments.root),
+        root=RootKind(runner.root),
         limits=shared.limits_of(arguments, package.test_resources, package.timeout),
         emulator=shared.emulator_of(arch, context),
         debug=arguments.debug,
@@ -117,8 +117,8 @@ def _prepared(
         access=open_access(context),
         trees=shared.open_trees(context),
         owners=shared.owners_word(),
-        sandbox=sandbox,
-        workspace=shared.workspaces(arguments, context, sandbox),
+        sandbox=runner.sandbox,
+        workspace=shared.workspaces(arguments, context, runner),
         now=SystemClock().monotonic,
         tell=_teller(context),
         resolver=shared.resolver_file(),

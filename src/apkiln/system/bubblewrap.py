@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import resource
-import selectors
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -24,6 +23,7 @@ from apkiln.system.control_groups import ControlGroup, TreeLimits, bounded
 from apkiln.system.id_ranges import IdMapping, machine_mapping
 from apkiln.system.private_copy import private_copy
 from apkiln.system.sandbox import Ids, Listener, RootAccess, SandboxResult, SandboxSpec, Stop, Streams, check_spec
+from apkiln.system.sandbox_output import collect
 from apkiln.system.system_call_filter import system_call_filter
 
 KILLED = 137
@@ -214,7 +214,7 @@ def _execute(spec: SandboxSpec, root: str, scratch: str, abilities: Abilities, l
         descriptors = (options.fileno(), status.fileno(), rules.fileno())
         started = time.monotonic()
         with _started(spec, _launch_plan(spec, root, scratch, abilities, descriptors, group), descriptors) as process:
-            stop, stdout, stderr = _collect(process, spec, started, listener)
+            stop, stdout, stderr = collect(process, spec, started, listener)
         wall = time.monotonic() - started
         status.seek(0)
         if stop is Stop.EXITED:
@@ -295,71 +295,6 @@ def _started(spec: SandboxSpec, plan: dict[str, object], descriptors: tuple[int,
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-
-
-def _collect(
-    process: subprocess.Popen[bytes], spec: SandboxSpec, started: float, listener: Listener | None
-) -> tuple[Stop, bytes, bytes]:
-    deadline = started + spec.limits.seconds if spec.limits.seconds else None
-    gathered = (bytearray(), bytearray())
-    with selectors.DefaultSelector() as selector:
-        for stream, buffer in zip((process.stdout, process.stderr), gathered, strict=True):
-            if stream is not None:
-                selector.register(stream, selectors.EVENT_READ, buffer)
-        take = _Tail(spec.limits.output, listener) if spec.streams is Streams.LINES else _bounded_take(spec.limits.output)
-        stop = _drain(selector, take, deadline)
-    if stop is Stop.EXITED:
-        try:
-            process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            stop = Stop.TIMED_OUT
-    return stop, bytes(gathered[0]), bytes(gathered[1])
-
-
-Take = Callable[[bytearray, bytes], bool]
-"""Adds a piece of output to what was gathered; False = it is too much."""
-
-
-class _Tail:
-    """Keeps the last bytes and passes all on."""
-
-    def __init__(self, limit: int, listener: Listener | None) -> None:
-        self._limit = limit
-        self._listener = listener
-
-    def __call__(self, gathered: bytearray, piece: bytes) -> bool:
-        gathered.extend(piece)
-        if self._limit and len(gathered) > 2 * self._limit:
-            del gathered[: -self._limit]
-        if self._listener is not None and piece:
-            self._listener(piece)
-        return True
-
-
-def _bounded_take(limit: int) -> Take:
-    def take(gathered: bytearray, piece: bytes) -> bool:
-        gathered.extend(piece)
-        if limit and len(gathered) > limit:
-            del gathered[limit:]
-            return False
-        return True
-
-    return take
-
-
-def _drain(selector: selectors.DefaultSelector, take: Take, deadline: float | None) -> Stop:
-    """Read the streams until they end, `take` refuses a piece (the rest is dropped), or time is over."""
-    while selector.get_map():
-        remaining = None if deadline is None else deadline - time.monotonic()
-        if remaining is not None and remaining <= 0:
-            return Stop.TIMED_OUT
-        for key, _events in selector.select(remaining):
-            chunk = os.read(key.fd, 65536)
-            if not chunk:
-                selector.unregister(key.fileobj)
-            if not take(key.data, chunk):
-                return Stop.OUTPUT_LIMIT
-    return Stop.EXITED
 
 
 def _check_started(spec: SandboxSpec, abilities: Abilities, status: bytes, stderr: bytes) -> None:

@@ -85,16 +85,20 @@ class Workspace(Protocol):
 
 
 class DirectoryWorkspace:
-    """Below a directory of the disk.  `change_owners`: None = the caller is root and may read and remove everything."""
+    """Below a directory of the disk.  `change_owners`: None = the caller is root and may read and remove everything.
+    `forget`: called with what `kept("root")` gave before the files are looked at: no process may be left."""
 
-    def __init__(self, root: Path, change_owners: ChangeOwners | None) -> None:
+    def __init__(self, root: Path, change_owners: ChangeOwners | None, forget: Callable[[str], None] | None = None) -> None:
+        self._forget = forget or (lambda _: None)
         self._root = root
         self._change_owners = change_owners
         self._kept: dict[str, _Kept] = {}
         self._descriptor = -1
 
     @classmethod
-    def create(cls, parent: Path, change_owners: ChangeOwners | None) -> DirectoryWorkspace:
+    def create(
+        cls, parent: Path, change_owners: ChangeOwners | None, forget: Callable[[str], None] | None = None
+    ) -> DirectoryWorkspace:
         """A new one below `parent`, with a sign that its user lives; what dead ones left there is removed."""
         with faults_named(parent, "create"):
             parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -103,7 +107,7 @@ class DirectoryWorkspace:
                 cls(path, change_owners).remove()
         while True:
             root = parent / f"{_PREFIX}{secrets.token_hex(8)}"
-            made = cls(root, change_owners)
+            made = cls(root, change_owners, forget)
             with faults_named(root, "create"), suppress(FileNotFoundError):
                 root.mkdir(mode=0o755)
                 made._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -175,6 +179,7 @@ class DirectoryWorkspace:
             target.chmod(0o755)
 
     def settle(self) -> None:
+        self._forget(str(self._root / "root"))
         if self._change_owners is None:
             return
         for line in self._change_owners(("take", self.home)).splitlines():
@@ -207,6 +212,7 @@ class DirectoryWorkspace:
             writer.close()
 
     def remove(self) -> None:
+        self._forget(str(self._root / "root"))
         if self._change_owners is not None and self._root.exists():
             self._change_owners(("take", str(self._root)))
         _remove_tree(self._root)

@@ -15,6 +15,8 @@ class RootKind(Enum):
     OVERLAY = "overlay"
     HARD_LINKS = "hardlinks"
     """One tree of links; steps cannot write to it."""
+    JOINED = "joined"
+    """One tree of links under an overlay, for runners that take one directory."""
 
 
 @value
@@ -36,7 +38,7 @@ def root_of(made: GuestTrees, kind: RootKind, trees: Trees) -> Root:
     """The root that `make_guest` made; one of very many packages is joined into one tree first."""
     if kind is RootKind.HARD_LINKS:
         return Root((trees.joined(made.keys),), made, overlay=False)
-    if len(made.keys) > LARGEST_OVERLAY:
+    if kind is RootKind.JOINED or len(made.keys) > LARGEST_OVERLAY:
         return Root((trees.joined(made.keys),), made)
     directories = []
     for key in made.keys:
