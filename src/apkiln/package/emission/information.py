@@ -32,14 +32,19 @@ def information(request: EmissionRequest, part: PackagePart, analysis: Analysis)
         maintainer=request.namespace,
         commit=part.commit or request.git_commit,
         build_date=request.source_date,
-        provider_priority=int(dependencies.provider_priority.text or 0),
+        provider_priority=priority(dependencies.provider_priority.text),
         depends=analysis.depends,
         provides=analysis.provides,
         replaces=tuple(item.text for item in dependencies.replaces),
-        replaces_priority=int(dependencies.replaces_priority.text or 0),
+        replaces_priority=priority(dependencies.replaces_priority.text),
         triggers=tuple(item.text for item in part.scriptlets.trigger.paths),
         comments=(f"{GENERATOR} {apkiln.__version__}", *(f"vendored = {item}" for item in analysis.vendored)),
     )
+
+
+def priority(text: str) -> int:
+    """The number of a declared priority.  apk knows none below 0, and reads those as 0."""
+    return max(0, int(text or 0))
 
 
 def _joined(licences: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.origin import Origin
@@ -37,7 +37,7 @@ def plan_packages(request: EmissionRequest, trees: Sequence[OutputTree]) -> tupl
     """A plan for each tree, in the order given.
 
     Raises, all faults together: ConfigurationError `unknown-package` for a tree of no package of the definition,
-    `tree-repeated`, `setcap-not-allowed`, `secret-in-environment`, those of `plan_sources`; those of `normalising.Normaliser`.
+    `tree-repeated`, `priority-range`, `setcap-not-allowed`, `secret-in-environment`, those of `plan_sources`; those of `normalising.Normaliser`.
     """
     faults = FaultCollector.empty()
     plans: list[PackagePlan] = []
@@ -79,13 +79,25 @@ def _plan(
     def read(asked: str) -> Iterable[bytes]:
         return (content,) if asked == path else tree.content(asked)
 
-    notes = (*normaliser.notes, *_licence_notes(part, licences))
+    notes = (*normaliser.notes, *_licence_notes(part, licences), *_priority_notes(part, faults))
     return PackagePlan(part, entries, read, document, notes)
 
 
 def _licence_notes(part: PackagePart, licences: Licensing) -> list[str]:
     """Told once, of the main package, whose licences they are."""
     return [f"`{text}` is no SPDX licence and its text is not there" for text in licences.unknown if part.is_main]
+
+
+def _priority_notes(part: PackagePart, faults: FaultCollector) -> Iterator[str]:
+    """What apk would take otherwise than it is written; a fault `priority-range` for what does not fit at all."""
+    declared = part.dependencies
+    for key, value in (("provider-priority", declared.provider_priority), ("replaces-priority", declared.replaces_priority)):
+        number = int(value.text or 0)
+        if number < 0:
+            yield f"`{key}` {number} counts as 0"
+        elif number >= 1 << 32:
+            message = f"`{key}` {number} is out of range"
+            faults.add(ConfigurationError(message, reason="priority-range", origin=value.origin, hint="apk keeps 32 bits"))
 
 
 def _fault(message: str, reason: str, tree: OutputTree) -> ConfigurationError:

@@ -334,6 +334,16 @@ def test_secrets_from_outside_stay_outside() -> None:
     emission(asked("API_TOKEN", outside, allow_secrets=True), tree())
 
 
+def test_priorities_are_those_that_apk_reads() -> None:
+    text = DEMO.rstrip()[:-1] + ", dependencies: {provider-priority: -1, replaces-priority: 4294967295}}\n"
+    (found,), _ = emission(request(text), tree())
+    assert (found.info.provider_priority, found.info.replaces_priority) == (0, (1 << 32) - 1)
+    assert found.notes == ("`provider-priority` -1 counts as 0",)
+    with pytest.raises(ApkilnError) as error:
+        emission(request(text.replace("4294967295", "4294967296")), tree())
+    assert error.value.reason == "priority-range" and error.value.origin.line
+
+
 def test_a_licence_without_a_text_is_told_once() -> None:
     text = SUB.replace("MIT", "'custom: mine', license-path: COPYING")
     for texts, notes in (((), 1), ((("COPYING", "all of it"),), 0)):
