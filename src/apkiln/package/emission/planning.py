@@ -37,7 +37,8 @@ def plan_packages(request: EmissionRequest, trees: Sequence[OutputTree]) -> tupl
     """A plan for each tree, in the order given.
 
     Raises, all faults together: ConfigurationError `unknown-package` for a tree of no package of the definition,
-    `tree-repeated`, `priority-range`, `setcap-not-allowed`, `secret-in-environment`, those of `plan_sources`; those of `normalising.Normaliser`.
+    `tree-repeated`, `priority-range`, `setcap-not-allowed`, `secret-in-environment`, those of `plan_sources`; those of
+    `normalising.Normaliser`.
     """
     faults = FaultCollector.empty()
     plans: list[PackagePlan] = []
@@ -91,13 +92,13 @@ def _licence_notes(part: PackagePart, licences: Licensing) -> list[str]:
 def _priority_notes(part: PackagePart, faults: FaultCollector) -> Iterator[str]:
     """What apk would take otherwise than it is written; a fault `priority-range` for what does not fit at all."""
     declared = part.dependencies
-    for key, value in (("provider-priority", declared.provider_priority), ("replaces-priority", declared.replaces_priority)):
-        number = int(value.text or 0)
+    for key, text in (("provider-priority", declared.provider_priority), ("replaces-priority", declared.replaces_priority)):
+        number = int(text.text or 0)
         if number < 0:
             yield f"`{key}` {number} counts as 0"
         elif number >= 1 << 32:
             message = f"`{key}` {number} is out of range"
-            faults.add(ConfigurationError(message, reason="priority-range", origin=value.origin, hint="apk keeps 32 bits"))
+            faults.add(ConfigurationError(message, reason="priority-range", origin=text.origin, hint="apk keeps 32 bits"))
 
 
 def _fault(message: str, reason: str, tree: OutputTree) -> ConfigurationError:
