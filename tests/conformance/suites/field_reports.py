@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.suites.build_reports import JUDGES as BUILD_JUDGES
 from tests.conformance.suites.definition_reports import JUDGES as DEFINITION_JUDGES
 from tests.conformance.suites.image_reports import JUDGES as IMAGE_JUDGES
 from tests.conformance.suites.image_reports import Unjudged
@@ -254,6 +255,7 @@ JUDGES: dict[str, Callable[[Row, Row], str]] = {
     "lock": _debian_lock,
     **DEFINITION_JUDGES,
     **PACKAGE_JUDGES,
+    **BUILD_JUDGES,
     **REPOSITORY_JUDGES,
 }
 SUITES = [suite("apk"), suite("debian"), suite("image"), suite("package"), suite("repository")]
