@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.repositories import Trust
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
-from apkiln.core.errors import VerificationError
-from apkiln.core.origin import Origin
+from apkiln.core.errors import EnvironmentFault, VerificationError
 from apkiln.formats.apk.index_table import VERSION, IndexTable, write_table
 from apkiln.formats.apk.keys import Keyring
 from apkiln.formats.apk.records import IndexRecord
-from apkiln.system.store import damaged, put_bytes
+from apkiln.system.store import put_bytes
 
 _VERDICTS = "index-verdicts"
 CHECKS = "1"
@@ -66,8 +66,9 @@ class _Signature(NamedTuple):
 def verified_index(data: bytes, digest: Digest, judge: Judge, trust: Trust, access: Access) -> Verdict:
     """The records of an index whose bytes hash to `digest`; nothing is parsed before the signature is good.
 
-    Raises VerificationError (those of `signature.signer_of`; `cache-entry-damaged` when the stored table is) and
-    FormatError (of the index formats).
+    The kept table is derived: one that is lost or damaged is made anew, and one that cannot be kept (a full disk) is used
+    all the same.  Builders at the same time write equal bytes under one name.  Raises VerificationError (those of
+    `signature.signer_of`) and FormatError (of the index formats).
     """
     parts = (digest.hex, judge.fingerprint, CHECKS, VERSION, f"{int(trust.allow_unsigned)}{int(trust.allow_sha1)}")
     row = ".".join(parts)
@@ -77,14 +78,15 @@ def verified_index(data: bytes, digest: Digest, judge: Judge, trust: Trust, acce
         if known is not None:
             return known
     verdict = _judged(data, judge.keyring, trust, access)
-    table = put_bytes(access.store, verdict.table.data)
-    value = [verdict.signed_by, verdict.weak, str(table), [list(warning) for warning in verdict.warnings]]
-    access.store.put(_VERDICTS, row, canonical_json.encode(value))
+    with suppress(EnvironmentFault):  # a cache that takes nothing costs time, not the answer
+        table = put_bytes(access.store, verdict.table.data)
+        value = [verdict.signed_by, verdict.weak, str(table), [list(warning) for warning in verdict.warnings]]
+        access.store.put(_VERDICTS, row, canonical_json.encode(value))
     return verdict
 
 
 def _remembered(value: Any, access: Access) -> Verdict | None:
-    """The verdict of an earlier run, None when the store lost its table."""
+    """The verdict of an earlier run, None when the store lost or damaged its table."""
     signed_by, weak, text, warnings = value
     digest = Digest.parse(text)
     stream = access.store.open(digest)
@@ -93,7 +95,8 @@ def _remembered(value: Any, access: Access) -> Verdict | None:
     with stream:
         data = stream.read()
     if hashlib.sha256(data).digest() != digest.value:
-        raise damaged(access.store, digest, Origin(member="index"))
+        access.store.discard(digest)
+        return None
     return Verdict(signed_by, weak, IndexTable(data), tuple([IndexRemark(*warning) for warning in warnings]))
 
 
