@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from apkiln.cli.analysis_arguments import add_rules_argument, analysis_rules
 from apkiln.cli.package_arguments import add_compilation_arguments, add_evaluation_arguments
 from apkiln.cli.package_build_arguments import add_peer_arguments, add_root_arguments, add_sandbox_arguments
 
@@ -60,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--strip-origin-name", action="store_true", help="each subpackage is its own origin")
     output.add_argument("--lint-require", metavar="LIST", default=None, help="checks that refuse")
     output.add_argument("--lint-warn", metavar="LIST", default=None, help="checks that only tell")
+    add_rules_argument(output)
     output.add_argument("--create-build-log", action="store_true", help="add a line for each package to `packages.log`")
     output.add_argument("--dependency-log", metavar="FILE", default="", help="write generated relations as JSON to FILE.ARCH")
     output.add_argument("--persist-lint-results", action="store_true", help="write findings as JSON into OUT/ARCH")
@@ -235,6 +237,7 @@ def _emission(
         allow_setcap=arguments.allow_setcap,
         allow_secrets=arguments.allow_env_secrets,
         lint=LintSettings(_names(arguments.lint_require), _names(arguments.lint_warn)).check(),
+        rules=analysis_rules(arguments, context),
         provenance=bool(arguments.signing_key) if provenance is None else provenance,
         overwrite=arguments.overwrite,
     )
