@@ -74,8 +74,6 @@ class Request:
     wishes: tuple[NamedWish, ...] = ()
     strict_apk: bool = False
     """Stop where apk stops, and let record order decide ties as apk does (§10.6.7)."""
-    ignore_conflicts: bool = False
-    """Take conflicts and exclusive names as absent (`fetch --recursive`)."""
     drop_broken_world: bool = False
     """Drop world items that cannot be met (`--force-broken-world`)."""
     step_limit: int = 200_000
