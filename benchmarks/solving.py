@@ -1,15 +1,34 @@
-"""An index of 5,000 packages read and a world of about 50 solved, warm, as whole processes; and how a command starts."""
+"""An index of 5,000 packages read and a world of about 50 solved, warm, as whole processes; how a command starts; the same work
+inside a process, for 5,000 and 200,000 packages; and worlds full of conflicts, cost against size."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks import workload
-from benchmarks.measuring import Sample, Summary, Variant, command, interleaved
+from benchmarks.measuring import Sample, Summary, Variant, command, function, interleaved
 from benchmarks.workload import APKILN
+from tests.conflict_dense_worlds import conflict_dense_world
 
+from apkiln.acquire.verified_indexes import table_of
+from apkiln.core.arch import Arch
+from apkiln.core.errors import UnsatisfiableError
+from apkiln.formats.apk.dependency import Dependency, parse_dependencies
+from apkiln.formats.apk.index import index_text
+from apkiln.formats.apk.index_table import IndexTable
+from apkiln.formats.apk.index_text import parse_index_text
+from apkiln.formats.apk.records import IndexRecord
+from apkiln.solver.request import Request, SolverRepository
+from apkiln.solver.solving import solve
+from apkiln.solver.source import RecordList
+
+LARGE = 200_000
+DENSE = (25, 50, 100)
+"""Names of the worlds full of conflicts; 20 versions each."""
 SOLVE = "apkiln image packages, 5,000-package index"
 VERSION = "apkiln --version"
 PYTHON = "python -c pass"
@@ -64,3 +83,42 @@ class SolvingBench:
     def _apko(self, number: int) -> Sample:
         words = [self._peers["apko"], "show-packages", self._definition, "--cache-dir", self._work / "apko-cache"]
         return self._command([*words, "--log-level", "error"])
+
+
+def in_process(rounds: int) -> dict[str, Summary]:
+    """Parsing, building the table, opening it and solving, without a process around them."""
+    variants: list[Variant] = []
+    for count in (workload.INDEX_PACKAGES, LARGE):
+        text = index_text(workload.many_records(count))
+        records = parse_index_text(text).records
+        table = table_of(records).data
+        world = parse_dependencies(" ".join(f"package-{number:04}" for number in range(workload.WORLD)))
+        variants += [
+            Variant(f"parse {count:,} records", lambda _, text=text: function(lambda: parse_index_text(text))),  # type: ignore[misc]
+            Variant(f"build the table of {count:,}", lambda _, records=records: function(lambda: table_of(records))),  # type: ignore[misc]
+            Variant(
+                f"open the table of {count:,} and solve",
+                lambda _, table=table, world=world: function(lambda: _solve(IndexTable(table), world)),  # type: ignore[misc]
+            ),
+        ]
+    return interleaved(variants, rounds)
+
+
+def dense(rounds: int) -> dict[str, Summary]:
+    """The complete search: 20 versions of each name, hardly two of which go together."""
+    variants = []
+    for names in DENSE:
+        records, world = conflict_dense_world(names, 20, seed=1)
+        variants.append(
+            Variant(
+                f"{names} names x 20 versions full of conflicts",
+                lambda _, records=records, world=world: function(lambda: _solve(records, world)),  # type: ignore[misc]
+            )
+        )
+    return interleaved(variants, rounds)
+
+
+def _solve(records: Sequence[IndexRecord] | IndexTable, world: tuple[Dependency, ...]) -> None:
+    source = records if isinstance(records, IndexTable) else RecordList(records)
+    with suppress(UnsatisfiableError):
+        solve([SolverRepository(source)], Request(world), Arch.parse("x86_64"))

@@ -14,7 +14,7 @@ from benchmarks import machine, pushing, workload
 from benchmarks.catalogue import CatalogueBench
 from benchmarks.images import BASELINE, COLD, COMBINATION, HOT, ImageBench
 from benchmarks.measuring import Summary
-from benchmarks.solving import PYTHON, SolvingBench
+from benchmarks.solving import PYTHON, SolvingBench, dense, in_process
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,7 +88,13 @@ def _solving(work: Path, cache: Path, peers: dict[str, str], rounds: int) -> dic
     figures = bench.run(max(rounds, 9))
     print("\nwhole processes, index known to the cache; every package of the index is made up")
     _table(figures, PYTHON, "bare Pythons", ())
-    return figures
+    inside = in_process(rounds)
+    print("\nin one process, files warm in memory")
+    _table(inside, next(iter(inside)), "parses of the small index", ())
+    crowded = dense(min(rounds, 3))
+    print("\nthe complete search")
+    _table(crowded, next(iter(crowded)), "times the smallest", ())
+    return figures | inside | crowded
 
 
 def _table(figures: dict[str, Summary], unit: str, unit_name: str, first: tuple[str, ...]) -> None:

@@ -95,18 +95,19 @@ def index_of_many(place: Path) -> tuple[Path, Path, tuple[str, ...]]:
     if not key.exists():
         signer = generate_key_pair("many.rsa.pub").signer
         (repository / "x86_64").mkdir(parents=True, exist_ok=True)
-        index = write_index(_many_records(), "benchmark", canonical_codec(), [signer])
+        index = write_index(many_records(INDEX_PACKAGES), "benchmark", canonical_codec(), [signer])
         (repository / "x86_64" / "APKINDEX.tar.gz").write_bytes(index)
         key.write_bytes(signer.public_key())
     return repository, key, tuple(f"package-{number:04}" for number in range(WORLD))
 
 
-def _many_records() -> list[IndexRecord]:
+def many_records(count: int) -> list[IndexRecord]:
+    """Made-up packages; the world's are the first ones."""
     chance = random.Random(20231114)
     records = []
-    for number in range(INDEX_PACKAGES):
+    for number in range(count):
         name = f"package-{number:04}"
-        needed = chance.sample(_candidates(number), min(DEPENDENCIES, len(_candidates(number))))
+        needed = chance.sample(_candidates(number, count), min(DEPENDENCIES, len(_candidates(number, count))))
         version = f"{chance.randrange(9)}.{chance.randrange(40)}.{chance.randrange(9)}-r{chance.randrange(4)}"
         records.append(
             IndexRecord(
@@ -128,13 +129,13 @@ def _many_records() -> list[IndexRecord]:
     return records
 
 
-def _candidates(number: int) -> range:
+def _candidates(number: int, count: int) -> range:
     """What a package may need: the world's packages lean on libraries that lean on nothing, the rest on what comes later."""
     if number < WORLD:
         return range(WORLD, WORLD + 50)
     if number < WORLD + 50:
         return range(0)
-    return range(min(number + 50, INDEX_PACKAGES), min(number + 150, INDEX_PACKAGES))
+    return range(min(number + 50, count), min(number + 150, count))
 
 
 def _described(repository: Path, kind: str) -> Workload:
