@@ -265,7 +265,7 @@ class _Output:
             self._write_slice(piece.data)
 
     def _write_slice(self, data: bytes) -> None:
-        from isal.isal_zlib import crc32
+        from apkiln.formats.deflate.checksum import crc32
 
         self._slice.write(data)
         self._slice_size += len(data)

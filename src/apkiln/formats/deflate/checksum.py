@@ -13,6 +13,13 @@ _ONE = 0x80000000
 """The polynomial 1 in reflected form: its coefficient of x^0 is the highest bit."""
 
 
+def crc32(data: bytes | memoryview, before: int = 0) -> int:
+    """CRC-32 of what `before` is of, and `data`; several times as fast as the standard library's."""
+    from isal.isal_zlib import crc32 as fast
+
+    return fast(data, before)
+
+
 def combine(first: int, second: int, second_length: int) -> int:
     """CRC-32 of A·B from `first` = crc(A), `second` = crc(B) and the length of B in bytes (any size).  About 40 µs."""
     return _multiply(_power(second_length), first) ^ second
