@@ -28,6 +28,8 @@ TOOLS = (
     *("bash", "basename", "cat", "chmod", "chown", "cp", "cut", "date", "dirname", "echo", "env", "expr", "false", "head", "id"),
     *("install", "ln", "ls", "mkdir", "mktemp", "mv", "od", "printf", "pwd", "readlink", "rm", "rmdir", "sleep", "sort", "stat"),
     *("tail", "tee", "test", "touch", "tr", "true", "uname", "uniq", "wc", "find", "xargs", "sed", "grep", "awk", "tar", "gzip"),
+    *("base64", "chgrp", "cksum", "comm", "cpio", "dd", "du", "fold", "getopt", "hostname", "link", "nl", "paste", "realpath"),
+    *("shuf", "split", "sync", "tac", "timeout", "truncate", "unlink", "unzip", "which", "whoami", "yes"),
     *("bzip2", "xz", "patch", "diff", "cmp", "sha256sum", "sha512sum", "md5sum", "seq", "mknod", "mkfifo", "setpriv", "nproc"),
 )
 _SETXATTR = bytes.fromhex(

@@ -149,3 +149,38 @@ def test_a_tree_read_back_is_the_tree_written(tmp_path: Path) -> None:
     assert found["etc/one"] == (file("etc/one")._replace(size=3), b"one")
     assert found["etc/link"][0].target == "one"
     assert (found["etc/same"][0].type, found["etc/same"][0].target) == (EntryType.HARDLINK, "etc/one")
+
+
+def test_joined_trees_show_the_first_that_has_a_path(trees: Trees) -> None:
+    with trees.build("upper") as writer:
+        writer.add(directory("etc", 0o750), ())
+        writer.add(file("etc/both"), (b"u",))
+        writer.add(symlink("was-directory", "etc"), ())
+    with trees.build("lower") as writer:
+        writer.add(directory("etc", 0o700), ())
+        writer.add(file("etc/both"), (b"l",))
+        writer.add(file("etc/lower"), (b"l",))
+        writer.add(directory("was-directory"), ())
+        writer.add(file("was-directory/hidden"), (b"h",))
+        writer.add(Entry("etc/again", EntryType.HARDLINK, target="etc/lower"), ())
+    place = trees.joined(("upper", "lower"))
+    assert trees.joined(["upper", "lower"]) == place, "made once"
+    key = place.rsplit("/", 2)[-2 if place.endswith("/root") else -1]
+    assert trees.read(key, "etc/both", 9) == b"u"
+    assert trees.read(key, "etc/lower", 9) == trees.read(key, "etc/again", 9) == b"l"
+    assert trees.read(key, "was-directory/hidden", 9) is None
+    assert trees.joined(("lower", "upper")) != place
+
+
+def test_joined_trees_share_their_files_and_keep_modes(tmp_path: Path) -> None:
+    trees = DirectoryTrees(tmp_path / "trees")
+    with trees.build("upper") as writer:
+        writer.add(directory("etc", 0o750), ())
+        writer.add(file("etc/one", 0o640), (b"u",))
+    with trees.build("lower") as writer:
+        writer.add(directory("etc", 0o700), ())
+        writer.add(file("etc/two", 0o600), (b"l",))
+    joined = Path(trees.joined(("upper", "lower")))
+    assert joined.joinpath("etc").stat().st_mode & 0o777 == 0o750
+    assert joined.joinpath("etc/two").samefile(tmp_path / "trees/lower/root/etc/two")
+    assert sorted(path.name for path in joined.joinpath("etc").iterdir()) == ["one", "two"]

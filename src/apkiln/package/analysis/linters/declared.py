@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from apkiln.core.errors import ApkilnError
-from apkiln.formats.shell.parser import parse_script
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed
 from apkiln.package.analysis.tree import REGULAR
 
@@ -51,6 +50,8 @@ def _fault_of(text: str) -> str:
         return "does not begin with `#!`"
     if first.removesuffix(" -e") not in _PLAIN_SHELLS:
         return ""
+    from apkiln.formats.shell.parser import parse_script
+
     try:
         parse_script(text)
     except ApkilnError as fault:
