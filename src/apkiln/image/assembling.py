@@ -78,7 +78,7 @@ def store_part(
 def measure_layer(store: Store, recipe: LayerRecipe) -> StoredLayer:
     """The layer's digests: remembered, or computed from all bytes of its parts, tar and compressed form on two threads.
 
-    Computing verifies every part against its CRC-32, or its SHA-256 where no CRC-32 is known.  Raises
+    Computing verifies every compressed part against its SHA-256 and every tar part against its CRC-32.  Raises
     VerificationError (`cache-entry-damaged`) that names the part, after removing it from the cache.
     """
     key = recipe.key()
@@ -209,22 +209,17 @@ def _tar_digest(store: Store, recipe: LayerRecipe) -> Digest:
 
 
 def _member_digest(store: Store, recipe: LayerRecipe) -> tuple[Digest, int]:
-    from isal.isal_zlib import crc32
-
     framed = recipe.form.is_framed
     begin = member.HEADER if framed else b""
     whole = hashlib.sha256(begin)
     size, crc, length, room = len(begin), 0, 0, _room()
     for part in recipe.parts:
-        own = hashlib.sha256() if part.data.slice_crc < 0 else None
-        found = 0
+        own = hashlib.sha256()
         for chunk in _views(store, part.data.slice, part, room):
             whole.update(chunk)
-            found = crc32(chunk, found)
-            if own is not None:
-                own.update(chunk)
+            own.update(chunk)
             size += len(chunk)
-        if found != part.data.slice_crc if own is None else Digest.sha256(own.digest()) != part.data.slice:
+        if Digest.sha256(own.digest()) != part.data.slice:
             raise damaged(store, part.data.slice, Origin(package=part.name, member="compressed"))
         crc = combine(crc, part.data.crc, part.data.raw_size)
         length += part.data.raw_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import random
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -62,6 +63,28 @@ def test_parts_without_a_known_checksum_are_verified_by_digest(known_crc: bool) 
     again.damage(broken[1].data.slice, 3)
     with pytest.raises(VerificationError):
         measure_layer(again, recipe)
+
+
+def forged(data: bytes) -> bytes:
+    """Other bytes with the same CRC-32: the generator polynomial, bit by bit, is added to the message."""
+    bits = int.from_bytes(data[:8], "little") ^ int(f"{0x104C11DB7:033b}"[::-1], 2) << 9
+    return bits.to_bytes(8, "little") + data[8:]
+
+
+def test_a_part_that_was_forged_in_the_cache_is_refused() -> None:
+    """Whoever can write to the cache can make any CRC-32: content is named by its SHA-256."""
+    store = MemoryStore()
+    recipe = stored_recipe(store, [random.Random(1).randbytes(3000)])
+    digest = recipe.parts[0].data.slice
+    stream = store.open(digest)
+    assert stream is not None
+    content = stream.read()
+    other = forged(content)
+    assert other != content and zlib.crc32(other) == zlib.crc32(content)
+    store.publish(digest, other)
+    with pytest.raises(VerificationError) as caught:
+        measure_layer(store, recipe)
+    assert caught.value.reason == "cache-entry-damaged"
 
 
 @given(CONTENTS)
