@@ -197,16 +197,21 @@ def shell_on_failure(
         return None
     from dataclasses import replace
 
+    from apkiln.package.building.session import step_name
     from apkiln.system.sandbox import Streams
 
     def open_shell(spec: SandboxSpec, step: StepRun) -> bool:
-        context.reporter.note(f"step `{step.identity}` failed; this is a shell in its place: `exit 0` goes on, `exit 1` gives up")
-        environment = tuple(
-            sorted({**dict(spec.environment), "TERM": context.settings.environment.get("TERM", "xterm-256color")}.items())
-        )
-        command = (spec.command[0], "-i")
+        context.reporter.note(f"{step_name(step)} failed; this is a shell in its place: `exit 0` goes on, `exit 1` gives up")
+        variables = {**dict(spec.environment), "HISTFILE": "/home/build/.ash_history"}
+        variables["TERM"] = context.settings.environment.get("TERM", "xterm-256color")
+        # The fragment is the first thing in the shell's history.
+        command = (spec.command[0], "-c", 'printf "%s\\n" "$1" > "$HISTFILE"; exec "$0" -i', spec.command[0], step.fragment)
         shell = replace(
-            spec, command=command, environment=environment, streams=Streams.TERMINAL, working_directory=step.directory
+            spec,
+            command=command,
+            environment=tuple(sorted(variables.items())),
+            streams=Streams.TERMINAL,
+            working_directory=step.directory,
         )
         return runner.sandbox.run(shell).exit_code == 0
 

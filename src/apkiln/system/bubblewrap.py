@@ -21,6 +21,7 @@ from apkiln.core.value import replace, value
 from apkiln.system import owner_script, sandbox_launch
 from apkiln.system.control_groups import ControlGroup, TreeLimits, bounded
 from apkiln.system.id_ranges import IdMapping, machine_mapping
+from apkiln.system.namespace_advice import namespace_advice
 from apkiln.system.private_copy import private_copy
 from apkiln.system.sandbox import Ids, Listener, RootAccess, SandboxResult, SandboxSpec, Stop, Streams, check_spec
 from apkiln.system.sandbox_output import collect
@@ -35,7 +36,6 @@ KEPT_CAPABILITIES = (
 """What root may do inside: enough to install files and to drop to a service user, nothing that reaches out of the root."""
 INSTALL_HINT = "install the package `bubblewrap`"
 OVERLAY_HINT = "assemble the root from hard links (`--root hardlinks`)"
-NAMESPACE_HINT = "allow unprivileged user namespaces (sysctl `kernel.unprivileged_userns_clone=1`), or run as root"
 
 
 @value
@@ -98,7 +98,7 @@ class BubblewrapSandbox:
         if done.returncode:
             message = "files of the sandbox could not be taken over"
             details = tuple(done.stderr.decode(errors="replace").splitlines()[-3:])
-            raise EnvironmentFault(message, reason="sandbox-refused", hint=NAMESPACE_HINT, details=details)
+            raise EnvironmentFault(message, reason="sandbox-refused", hint=namespace_advice(), details=details)
         return done.stdout
 
     def run(self, spec: SandboxSpec, listener: Listener | None = None) -> SandboxResult:
@@ -311,4 +311,4 @@ def _check_started(spec: SandboxSpec, abilities: Abilities, status: bytes, stder
         raise UnavailableError(message, reason="command-not-found", origin=Origin(spec.root), details=said)
     details = (refused,) if refused else said
     message = "the sandbox could not be set up on this machine"
-    raise EnvironmentFault(message, reason="sandbox-refused", hint=NAMESPACE_HINT, details=details)
+    raise EnvironmentFault(message, reason="sandbox-refused", hint=namespace_advice(), details=details)
