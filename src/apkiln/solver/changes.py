@@ -84,14 +84,11 @@ class ChangeList:
 
     def _removals(self, name: Name) -> Steps:
         """Purge what leaves the name to another owner.  A package whose own name has a new owner, too, goes when that name is
-        looked at; a shared name drives nobody out."""
+        looked at."""
         if name.installed is not None and self._leaves(name.installed):
             yield self._purge(name.installed)
-        owner = self._owners.get(name)
-        shared = any(provide.candidate is owner and not provide.version for provide in name.providers)
         for provide in name.providers:
-            kept = self._is_owned(provide.candidate) or (shared and not provide.version)
-            if not kept and self._leaves(provide.candidate):
+            if self._leaves(provide.candidate) and not self._is_owned(provide.candidate):
                 yield self._purge(provide.candidate)
 
     def _is_owned(self, candidate: Candidate) -> bool:

@@ -255,7 +255,7 @@ class GreedyRun:
             return
         auto = any(self._auto_selectable(name, provide) for provide in name.providers)
         decided = all(other.locked for other in name.reverse_depends)
-        if name.requirers and decided and auto and not name.has_options and name.queue:
+        if name.requirers and decided and auto and not name.has_options and name.queue and not wanted:
             name.queue = READY
             self._ready.append(name)
             return
