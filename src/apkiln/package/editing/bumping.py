@@ -215,13 +215,20 @@ def _version_checkouts(places: tuple[_Place, ...], written: PackageDefinition) -
 
 
 def _goes_with_version(tag: str, written: PackageDefinition) -> bool:
-    """Whether a tag names the version, directly or through one variable; no tag counts as such."""
+    """Whether a tag names the version, directly or through variables; no tag counts as such."""
     if not tag or _names_version(tag):
         return True
     values = [(name, value.text) for name, value in written.variables]
     values += [(transform.to.text, transform.source.text) for transform in written.var_transforms]
-    named = re.findall(r"\$\{\{\s*vars\.([^}\s]+)\s*\}\}", tag)
-    return any(name in named and _names_version(value) for name, value in values)
+    known: set[str] = set()
+    while more := {name for name, value in values if _names_version(value) or known & _variables(value)} - known:
+        known |= more
+    return bool(known & _variables(tag))
+
+
+def _variables(text: str) -> set[str]:
+    """Names of the variables that a text refers to."""
+    return set(re.findall(r"\$\{\{\s*vars\.([^}\s]+)\s*\}\}", text))
 
 
 def _names_version(text: str) -> bool:

@@ -121,6 +121,26 @@ def test_a_single_checkout_always_goes_with_the_version() -> None:
     assert NEW in bump(text, "2", NEW)
 
 
+@pytest.mark.parametrize(
+    ("tag", "goes"),
+    [("v${{package.version}}", True), ("${{ vars.one }}", True), ("${{vars.two}}", True), ("${{vars.three}}", True),
+     ("${{vars.fixed}}", False), ("v7", False), ("", True)],
+)  # fmt: skip
+def test_tags_may_name_the_version_through_variables(tag: str, goes: bool) -> None:
+    text = f"""
+package: {{name: a, version: 1, epoch: 0}}
+vars: {{one: "v${{{{package.version}}}}", three: "x${{{{vars.two}}}}", fixed: "7"}}
+var-transforms: [{{from: "${{{{vars.one}}}}", match: v, replace: r, to: two}}]
+pipeline:
+- uses: git-checkout
+  with: {{repository: https://h/r, expected-commit: {OLD}{f", tag: '{tag}'" if tag else ""}}}
+- uses: git-checkout
+  with: {{repository: https://h/s, expected-commit: {OLD}, tag: fixed}}
+"""
+    plan = plan_bump(text.encode(), "a.yaml", "2")
+    assert [one.repository for one in plan.checkouts] == (["https://h/r"] if goes else [])
+
+
 def test_values_made_of_variables_and_absent_keys_are_left() -> None:
     text = """
 package: {name: a, version: 1, epoch: 0}
