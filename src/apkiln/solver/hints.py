@@ -29,8 +29,8 @@ class Hint(NamedTuple):
 
 
 def places(repositories: Sequence[SolverRepository], candidate: Candidate) -> str:
-    """The repositories of a package, by name and tag; empty where they have neither."""
-    names = {repository.number: repository.name for repository in repositories}
+    """The repositories of a package, by name and tag; empty where they have neither, or where there is only one."""
+    names = {repository.number: repository.name for repository in repositories} if len(repositories) > 1 else {}
     labels = [
         f"{names.get(number, '')} @{tag}".strip() if tag else names.get(number, "") for number, tag in candidate.repositories
     ]
