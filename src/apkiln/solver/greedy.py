@@ -236,7 +236,7 @@ class GreedyRun:
                 rival = provide.candidate
                 if rival in members or not rival.selectable or not (version or provide.version):
                     continue
-                if not (other.narrowed and _shares(rival, text, common)):
+                if not (other.narrowed and rival.name != text and _shares(rival, text, common)):
                     self._disqualify(rival)
 
     def _apply_depends(self, candidate: Candidate, *, conflicts: bool) -> None:

@@ -335,5 +335,5 @@ def run_versions(folder: Path) -> Iterable[Outcome]:
 SUITES = (
     Suite("apk-random/versions", lambda folder: recognise(folder) and (folder / "versions.tsv.zst").exists(), run_versions),
     Suite("apk-random/solver", recognise, run_fresh),
-    Suite("apk-random/installed", recognise, run_installed, claimed=False),
+    Suite("apk-random/installed", recognise, run_installed),
 )
