@@ -75,6 +75,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--allow-setcap", action="store_true", help="allow capabilities of files beyond the harmless ones")
     output.add_argument("--allow-env-secrets", action="store_true", help="variables named like secrets may go into packages")
     output.add_argument(
+        "--result-store", metavar="DIR", default="", help="keep results here, for other machines too; implies `--cache-results`"
+    )
+    output.add_argument(
         "--cache-results", action="store_true", help="take the result of equal inputs from the cache, and keep it there"
     )
 
@@ -156,6 +159,7 @@ def _request(
     from apkiln.package.emission.emitting import EmissionAccess
     from apkiln.package.sources.planning import plan_sources
     from apkiln.system.clock import SystemClock
+    from apkiln.system.directory_store import DirectoryStore
     from apkiln.system.files import DiskFiles
     from apkiln.system.spool import DiskSpools
 
@@ -176,7 +180,7 @@ def _request(
         limits=shared.limits_of(arguments, package.resources, package.timeout),
         emulator=shared.emulator_of(arch, context),
         debug=arguments.debug,
-        reuse_results=arguments.cache_results,
+        reuse_results=arguments.cache_results or bool(arguments.result_store),
     )
     has_sources = bool(plan_sources(definition).sources)
     signers = shared.signer_of(arguments.signing_key, here)
@@ -192,6 +196,7 @@ def _request(
         now=SystemClock().monotonic,
         tell=shared.line_teller(context, package.name.text),
         note=context.reporter.note,
+        results=DirectoryStore(here / arguments.result_store) if arguments.result_store else None,
         sources=source_access(arguments, context) if has_sources else None,
         on_failure=shared.shell_on_failure(arguments, context, runner),
         resolver=shared.resolver_file(),

@@ -287,6 +287,30 @@ def test_results_of_equal_inputs_are_reused(bench: Bench) -> None:
     assert '"reused": false' in other.output
 
 
+def test_results_are_shared_between_machines(bench: Bench) -> None:
+    text = script("echo built", f"mkdir -p {OUT}/usr/shared")
+    contents = []
+    for machine in ("one", "two"):
+        other = bench._replace(cache=bench.directory / f"cache-{machine}")
+        answer = done(other.build(text, "--result-store", "results", "--json"))
+        assert ('"reused": true' in answer.output) is (machine == "two")
+        contents.append((bench.directory / "packages/x86_64/demo-1.0-r0.apk").read_bytes())
+        shutil.rmtree(bench.directory / "packages")
+    assert contents[0] == contents[1]
+
+
+def test_a_damaged_result_is_refused_and_built_anew(bench: Bench) -> None:
+    text = script(f"mkdir -p {OUT}/usr/damaged")
+    done(bench.build(text, "--result-store", "results"))
+    for blob in (bench.directory / "results/blobs").rglob("*"):
+        if blob.is_file():
+            blob.chmod(0o644)
+            blob.write_bytes(bytes(len(blob.read_bytes())))
+    shutil.rmtree(bench.directory / "packages")
+    assert bench.build(text, "--result-store", "results").code == 4
+    assert '"reused": false' in done(bench.build(text, "--result-store", "results", "--json")).output
+
+
 def test_results_that_had_the_network_are_not_kept(bench: Bench) -> None:
     text = HEAD + f"pipeline: [{{network: true, runs: 'mkdir -p {OUT}/usr/n'}}]\n"
     for _ in range(2):

@@ -73,7 +73,7 @@ def build_package(request: BuildRequest, access: BuildAccess) -> Built:
         packages = _emit(request, prepared, parts, workspace, access)
         place = workspace.home if access.keep_workspace else ""
     if key:
-        keep_result(key, packages, access.access.store, access.emission.files)
+        keep_result(key, packages, access.results or access.access.store, access.emission.files)
     seconds, peak = (session.seconds, session.peak_memory) if session is not None else (0.0, 0)
     return Built(packages, key, False, seconds, peak, place)
 
@@ -101,7 +101,9 @@ def _key(
 def _kept_result(request: BuildRequest, key: str, access: BuildAccess) -> tuple[EmittedPackage, ...] | None:
     emission, outer = access.emission, access.access
     directory = emission.directory / request.arch.apk
-    return take_result(key, directory, outer.store, emission.files, outer.limits, overwrite=request.emission.overwrite)
+    return take_result(
+        key, directory, access.results or outer.store, emission.files, outer.limits, overwrite=request.emission.overwrite
+    )
 
 
 class _Guest(NamedTuple):
