@@ -16,7 +16,7 @@ from apkiln.repository.equipment import Policy
 from apkiln.repository.generations import retained_generations
 from apkiln.repository.ledger.actions import AnyAction, Marked, Removed
 from apkiln.repository.ledger.rows import Author
-from apkiln.repository.ledger.state import RepositoryState, Status
+from apkiln.repository.ledger.state import RepositoryState, Status, Step
 from apkiln.repository.service import RepositoryService
 from apkiln.repository.transactions import declared_blobs
 
@@ -57,6 +57,18 @@ def needed_blobs(state: RepositoryState, now: int, policy: Policy, locked: Itera
         needed.update(declared_blobs(transaction.manifest))
         needed.update(package.digest for package in transaction.packages)
     return frozenset(needed)
+
+
+def known_blobs(state: RepositoryState) -> frozenset[str]:
+    """Hex digests of what went live at some time: what of it is not needed any more waits for a sweep, and is no surprise."""
+    live = [item for item in state.transactions.values() if item.step is Step.LIVE]
+    known = {blob for item in live for blob in declared_blobs(item.manifest)}
+    known.update(package.digest for item in live for package in item.packages)
+    for generation in state.generations.values():
+        indexed = generation.indexed
+        known.update((generation.document, generation.signature, indexed.document, indexed.signature, indexed.sums))
+        known.update(index.sha256 for index in indexed.arches)
+    return frozenset(known)
 
 
 def _covers(numbers: Sequence[int], first: int, end: int) -> bool:

@@ -17,7 +17,7 @@ from apkiln.formats.apk.index import read_index
 from apkiln.formats.apk.keys import Keyring, parse_public_key
 from apkiln.formats.apk.signature import verify
 from apkiln.formats.deflate.codec import canonical_codec
-from apkiln.repository.collecting import needed_blobs
+from apkiln.repository.collecting import known_blobs, needed_blobs
 from apkiln.repository.expectations import NOTHING, Expectations, differences_of
 from apkiln.repository.gate import judge
 from apkiln.repository.generations import arch_change, full_image, index_bytes
@@ -112,7 +112,7 @@ class Intent:
     needed: frozenset[str]
     """Blobs that must be there."""
     others: frozenset[str]
-    """Blobs that may be there: of other repositories, marked, or about to be removed."""
+    """Blobs that may be there: of other repositories, known and waiting for a sweep, marked, or about to be removed."""
     listing: tuple[Package, ...]
     generation: Generation | None
     keys: tuple[TrustedKey, ...]
@@ -122,7 +122,10 @@ class Intent:
 def intent_of(service: RepositoryService) -> Intent:
     """Of a service as it stands."""
     now = int(service.equipment.clock.now() * 1000)
-    others = [needed_blobs(item, now, service.policy) | item.marked.keys() | item.removed for item in service.neighbours()]
+    others = [
+        needed_blobs(item, now, service.policy) | known_blobs(item) | item.marked.keys() | item.removed
+        for item in service.neighbours()
+    ]
     with service.reading() as state:
         unfinished = tuple(state.transactions[number] for number in state.unfinished)
         awaited = {file.sha256 for item in unfinished if item.step is Step.OPEN for file in item.manifest.files}
@@ -135,7 +138,7 @@ def intent_of(service: RepositoryService) -> Intent:
                 for (origin, version, arch), number in sorted(state.pending.items())
             ),
             needed - awaited,
-            frozenset().union(awaited, state.marked.keys(), state.removed, *others),
+            frozenset().union(awaited, known_blobs(state), state.marked.keys(), state.removed, *others),
             tuple(state.listing()),
             state.generations.get(state.current),
             tuple(state.keys.values()),
@@ -173,7 +176,7 @@ def _blobs(service: RepositoryService, intent: Intent, deep: bool) -> Iterator[D
         service.refresh()
         later = intent_of(service)
         for blob in sorted(strangers - later.needed - later.others):
-            yield Difference("orphan", blob, "nothing needs it, and no sweep has marked it yet")
+            yield Difference("orphan", blob, "nothing that went live had it, and no sweep has marked it yet")
 
 
 def _is_whole(service: RepositoryService, blob: str) -> bool:

@@ -28,6 +28,7 @@ from tests.service_workshop import (
     upload,
 )
 
+from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError
 from apkiln.formats.apk.index import read_index
 from apkiln.repository.collecting import collect
@@ -449,3 +450,14 @@ def test_a_judgement_on_an_older_generation_counts_for_nothing() -> None:
     done = first.commit(ALICE, opened.number)
     assert (done.step, [finding.code for finding in done.findings]) == (Step.REJECTED, ["closure"])
     assert names(first) == []
+
+
+def test_what_a_signed_publication_leaves_behind_is_no_surprise() -> None:
+    """The file as it came is replaced by the signed one and waits for a sweep; only what the ledger never heard of is told."""
+    service = created(policy=Policy(sign_packages=True))
+    publish(service, sample_package("a"))
+    publish(service, sample_package("b"))
+    assert list(compare(service, deep=True)) == []
+    blobs = service.equipment.blobs.contents  # type: ignore[attr-defined]
+    blobs[Digest.sha256(b"\1" * 32)] = b"stray"
+    assert [item.kind for item in compare(service)] == ["orphan"]
