@@ -410,3 +410,30 @@ def test_a_build_killed_at_any_moment_leaves_a_usable_cache(bench: Bench) -> Non
     assert finished.returncode == 0, finished.stderr.decode()
     assert bench.package().info.name == "demo"
     assert not list(cache.glob("builds/build-*")) and not list(cache.glob("trees/.building-*"))
+
+
+def test_apk_itself_verifies_and_installs_what_was_built(bench: Bench, tmp_path: Path) -> None:
+    apk = shutil.which("apk")
+    if apk is None:
+        pytest.skip("apk not found")
+    done(
+        bench.build(
+            script(
+                f"mkdir -p {OUT}/usr/lib/a; cd {OUT}/usr/lib/a; echo x > f; ln f g; ln -s f h; chown 1234:4321 f; chmod 4711 f"
+            )
+            + "subpackages:\n  - name: demo-sub\n    dependencies: {runtime: [demo]}\n    pipeline: [{runs: 'mkdir -p ${{targets.subpkgdir}}/usr/s'}]\n",
+            "--lint-require",
+            "",
+        )
+    )
+    keys, root = tmp_path / "keys", tmp_path / "root"
+    keys.mkdir()
+    shutil.copy(bench.fixture.key, keys)
+    packages = sorted(str(path) for path in bench.directory.glob("packages/x86_64/*.apk"))
+    subprocess.run((apk, "verify", "--keys-dir", str(keys), *packages), check=True, capture_output=True)
+    options = ("--root", str(root), "--initdb", "--arch", "x86_64", "--keys-dir", str(keys), "--no-network", "--no-scripts")
+    repository = ("--repository", str(bench.directory / "packages"))
+    subprocess.run((apk, *options, *repository, "add", "demo-sub"), check=True, capture_output=True)
+    status = (root / "usr/lib/a/f").stat()
+    assert (status.st_mode & 0o7777, status.st_uid, status.st_gid, status.st_nlink) == (0o4711, 1234, 4321, 2)
+    assert (root / "usr/s").is_dir()
