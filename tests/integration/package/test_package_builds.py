@@ -416,16 +416,10 @@ def test_apk_itself_verifies_and_installs_what_was_built(bench: Bench, tmp_path:
     apk = shutil.which("apk")
     if apk is None:
         pytest.skip("apk not found")
-    done(
-        bench.build(
-            script(
-                f"mkdir -p {OUT}/usr/lib/a; cd {OUT}/usr/lib/a; echo x > f; ln f g; ln -s f h; chown 1234:4321 f; chmod 4711 f"
-            )
-            + "subpackages:\n  - name: demo-sub\n    dependencies: {runtime: [demo]}\n    pipeline: [{runs: 'mkdir -p ${{targets.subpkgdir}}/usr/s'}]\n",
-            "--lint-require",
-            "",
-        )
-    )
+    text = script(f"mkdir -p {OUT}/usr/lib/a; cd {OUT}/usr/lib/a; echo x > f; ln f g; ln -s f h; chown 1234:4321 f; chmod 4711 f")
+    text += "subpackages:\n  - name: demo-sub\n    dependencies: {runtime: [demo]}\n"
+    text += "    pipeline: [{runs: 'mkdir -p ${{targets.subpkgdir}}/usr/s'}]\n"
+    done(bench.build(text, "--lint-require", ""))
     keys, root = tmp_path / "keys", tmp_path / "root"
     keys.mkdir()
     shutil.copy(bench.fixture.key, keys)
