@@ -10,17 +10,22 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.repositories import Trust
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import EnvironmentFault, VerificationError
+from apkiln.formats.apk.index_names import mentioned_postings, provided_postings
 from apkiln.formats.apk.index_table import VERSION, IndexTable, write_table
 from apkiln.formats.apk.keys import Keyring
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.system.store import put_bytes
+
+if TYPE_CHECKING:
+    from apkiln.formats.apk.index_text import IndexOutline
 
 _VERDICTS = "index-verdicts"
 CHECKS = "1"
@@ -102,33 +107,33 @@ def _remembered(value: Any, access: Access) -> Verdict | None:
 
 def _judged(data: bytes, keyring: Keyring, trust: Trust, access: Access) -> Verdict:
     """Everything anew."""
-    from apkiln.formats.apk.index import parse_index_text, read_index
+    from apkiln.formats.apk.index import read_index
+    from apkiln.formats.apk.index_text import scan_index_text
 
     index = read_index(data, access.limits)
     signature = _check_signature(index.signatures, index.signed_bytes, keyring, trust)
-    text = parse_index_text(index.text, access.limits)
-    unusable = text.unusable
-    usable = [record for number, record in enumerate(text.records) if number not in unusable]
-    warnings = tuple([IndexRemark(item.reason, item.package, item.letter, item.item, item.message) for item in text.warnings])
-    return Verdict(signature.key_name, signature.weak, table_of(usable), warnings)
+    outline = scan_index_text(index.text, access.limits)
+    table = _table(index.text, outline.usable())
+    warnings = tuple([IndexRemark(item.reason, item.package, item.letter, item.item, item.message) for item in outline.warnings])
+    return Verdict(signature.key_name, signature.weak, table, warnings)
 
 
 def table_of(records: Sequence[IndexRecord]) -> IndexTable:
-    """The table of records, with the names by which the solver looks for them."""
-    from apkiln.solver.source import mentioned_name, provided_names
+    """The table of records that are in memory, of which it keeps the fields that an index has."""
+    from apkiln.formats.apk.index_text import IndexOutline, format_record
 
-    providers: dict[str, list[int]] = {}
-    install_if: dict[str, list[int]] = {}
-    for number, record in enumerate(records):
-        for name in dict.fromkeys(provided_names(record)) if record.provides else (record.name,):
-            found = providers.get(name)
-            if found is None:
-                providers[name] = [number]
-            else:
-                found.append(number)
-        for name in dict.fromkeys(map(mentioned_name, record.install_if.split())) if record.install_if else ():
-            install_if.setdefault(name, []).append(number)
-    return IndexTable(write_table(records, providers, install_if))
+    blocks = [f"{format_record(record)}\n".encode("utf-8", "surrogateescape") for record in records]
+    begins = list(accumulate(map(len, blocks), initial=0))[:-1]
+    fields = [(record.name, record.provides, record.install_if) for record in records]
+    names, provides, install_if = (
+        [row[column].encode("utf-8", "surrogateescape") for row in fields] for column in range(3)
+    )  # fmt: skip
+    return _table(b"".join(blocks), IndexOutline(begins, names, provides, install_if, ()))
+
+
+def _table(text: bytes, outline: IndexOutline) -> IndexTable:
+    provided = provided_postings(outline.names, outline.provides)
+    return IndexTable(write_table(text, outline.begins, provided, mentioned_postings(outline.install_if)))
 
 
 def _check_signature(signatures: Sequence[tuple[str, str, bytes]], signed: bytes, keyring: Keyring, trust: Trust) -> _Signature:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
+from apkiln.formats.apk.index_names import mentioned_name, provided_names
 from apkiln.formats.apk.records import IndexRecord
+
+__all__ = ["PackageSource", "RecordList", "canonical_records", "mentioned_name", "provided_names"]
 
 
 class PackageSource(Protocol):
@@ -20,25 +22,6 @@ class PackageSource(Protocol):
 
     def reverse_install_if(self, name: str) -> Sequence[int]:
         """Records whose install_if mentions `name` (also as `!name`), ascending, each once."""
-
-
-def provided_names(record: IndexRecord) -> list[str]:
-    """The record's own name and the names of its provides, unchecked, with repetitions."""
-    if _UNUSUAL.search(record.provides):
-        return [record.name, *map(mentioned_name, record.provides.split())]
-    return [record.name, *[item.partition("=")[0] for item in record.provides.split()]]
-
-
-_UNUSUAL = re.compile("[!<>~@]")
-"""Never in a provide as it should be written; apk passes over it all the same."""
-
-
-def mentioned_name(item: str) -> str:
-    """The name a dependency item speaks of, unchecked."""
-    for position, letter in enumerate(item):
-        if letter in "<>=~@":
-            return item[:position].removeprefix("!")
-    return item.removeprefix("!")
 
 
 class RecordList:

@@ -6,6 +6,7 @@ import random
 import re
 import zlib
 from base64 import b64encode
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.value import replace
 from apkiln.formats.apk import signature
 from apkiln.formats.apk.index import index_text, parse_index_text, read_any_index, read_index, record_faults, write_index
-from apkiln.formats.apk.index_text import format_record
+from apkiln.formats.apk.index_names import Postings
+from apkiln.formats.apk.index_table import IndexTable, write_table
+from apkiln.formats.apk.index_text import format_record, scan_index_text
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.archive.tar_rules import COMPAT
 from apkiln.formats.deflate.codec import canonical_codec
@@ -75,11 +78,40 @@ def test_the_fast_path_never_says_something_else(records: list[IndexRecord], at:
 
     def outcome(content: str) -> object:
         try:
-            return parse_index_text(content.encode()).records
-        except FormatError:
+            found = parse_index_text(content.encode())
+        except FormatError as fault:
+            assert refused_by_scan(content) == fault.reason
             return "refused"
+        outline = scan_index_text(content.encode())
+        fields = [(record.name, record.provides, record.install_if) for record in found.records]
+        columns = (outline.names, outline.provides, outline.install_if)
+        assert list(zip(*([text.decode() for text in column] for column in columns), strict=True)) == fields
+        assert outline.warnings == found.warnings
+        assert list(IndexTable(write_table(content.encode(), outline.begins, NOTHING, NOTHING))) == list(found.records)
+        return found.records
 
     assert outcome(damaged) == outcome(reversed_text)
+
+
+def refused_by_scan(content: str) -> str:
+    with pytest.raises(FormatError) as caught:
+        scan_index_text(content.encode())
+    return caught.value.reason
+
+
+NOTHING = Postings((), ())
+
+
+@given(records=RECORDS, gaps=st.lists(st.integers(2, 5), min_size=7, max_size=7))
+def test_records_that_must_not_be_chosen_are_left_out(records: list[IndexRecord], gaps: list[int]) -> None:
+    """Of any number of empty lines around them."""
+    texts = [format_record(record).removesuffix("\n") for record in records]
+    bad = [index_record(0, X="future").strip(), index_record(1, V="1-1").strip()]
+    blocks = [text for pair in zip_longest(bad, texts) for text in pair if text]
+    text = "\n" + "".join(block + "\n" * gap for block, gap in zip(blocks, gaps, strict=False))
+    usable = scan_index_text(text.encode()).usable()
+    assert list(IndexTable(write_table(text.encode(), usable.begins, NOTHING, NOTHING))) == records
+    assert [name.decode() for name in usable.names] == [record.name for record in records]
 
 
 @given(records=RECORDS, shuffled=st.randoms(use_true_random=False))
@@ -224,6 +256,13 @@ def test_same_package_twice_is_one_package() -> None:
 def test_text_that_is_not_utf8() -> None:
     found = parse_index_text(index_record(T="@").encode().replace(b"@", b"\xff"))
     assert found.records[0].description == "\udcff" and found.warnings[0].reason == "not-utf8"
+
+
+def test_one_identity_has_many_spellings() -> None:
+    """The last digit holds two bits that nobody reads."""
+    spelled = identity(1)[:-2] + chr(ord(identity(1)[-2]) + 1) + "="
+    assert parse_index_text(index_record(C=spelled).encode()) == parse_index_text(index_record(C=identity(1)).encode())
+    assert refusal(index_record(1) + "\n" + index_record(2, C=spelled)).reason == "index-identity-twice"
 
 
 def test_empty_texts() -> None:
