@@ -3,6 +3,7 @@ inside a process, for 5,000 and 200,000 packages; and worlds full of conflicts, 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -14,17 +15,27 @@ from benchmarks.measuring import Sample, Summary, Variant, command, function, in
 from benchmarks.workload import APKILN
 from tests.conflict_dense_worlds import conflict_dense_world
 
-from apkiln.acquire.verified_indexes import table_of
+from apkiln.acquire.access import Access
+from apkiln.acquire.keyring import fingerprint
+from apkiln.acquire.repositories import Trust
+from apkiln.acquire.verified_indexes import Judge, table_of, verified_index
 from apkiln.core.arch import Arch
+from apkiln.core.digest import Digest
 from apkiln.core.errors import UnsatisfiableError
 from apkiln.formats.apk.dependency import Dependency, parse_dependencies
-from apkiln.formats.apk.index import index_text
+from apkiln.formats.apk.index import read_index, write_index
 from apkiln.formats.apk.index_table import IndexTable
 from apkiln.formats.apk.index_text import parse_index_text
+from apkiln.formats.apk.keys import Keyring, parse_public_key
 from apkiln.formats.apk.records import IndexRecord
+from apkiln.formats.deflate.codec import canonical_codec
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solving import solve
 from apkiln.solver.source import RecordList
+from apkiln.system.memory_files import MemoryFiles
+from apkiln.system.memory_store import MemoryStore
+from apkiln.system.signer import generate_key_pair
+from apkiln.system.transfer import LocalTransfer
 
 LARGE = 200_000
 DENSE = (25, 50, 100)
@@ -86,14 +97,16 @@ class SolvingBench:
 
 
 def in_process(rounds: int) -> dict[str, Summary]:
-    """Parsing, building the table, opening it and solving, without a process around them."""
+    """First sight of an index and its parts, opening the table and solving, without a process around them."""
     variants: list[Variant] = []
     for count in (workload.INDEX_PACKAGES, LARGE):
-        text = index_text(workload.many_records(count))
+        seen = _FirstSight(count)
+        text = seen.text
         records = parse_index_text(text).records
         table = table_of(records).data
         world = parse_dependencies(" ".join(f"package-{number:04}" for number in range(workload.WORLD)))
         variants += [
+            Variant(f"first sight of {count:,}: signature, check, table, stored", lambda _, seen=seen: function(seen)),  # type: ignore[misc]
             Variant(f"parse {count:,} records", lambda _, text=text: function(lambda: parse_index_text(text))),  # type: ignore[misc]
             Variant(f"build the table of {count:,}", lambda _, records=records: function(lambda: table_of(records))),  # type: ignore[misc]
             Variant(
@@ -102,6 +115,23 @@ def in_process(rounds: int) -> dict[str, Summary]:
             ),
         ]
     return interleaved(variants, rounds)
+
+
+class _FirstSight:
+    """A signed index that no store has seen yet; called, a new store in memory sees it."""
+
+    def __init__(self, count: int) -> None:
+        signer = generate_key_pair("many.rsa.pub").signer
+        self._data = write_index(workload.many_records(count), "benchmark", canonical_codec(), [signer])
+        self._digest = Digest.sha256(hashlib.sha256(self._data).digest())
+        keyring = Keyring.of([parse_public_key(signer.name, signer.public_key())])
+        self._judge = Judge(keyring, fingerprint(keyring))
+        self.text = read_index(self._data).text
+
+    def __call__(self) -> None:
+        files = MemoryFiles()
+        access = Access(MemoryStore(), LocalTransfer(files), files)
+        verified_index(self._data, self._digest, self._judge, Trust(), access)
 
 
 def dense(rounds: int) -> dict[str, Summary]:

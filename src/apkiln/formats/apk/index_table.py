@@ -18,7 +18,7 @@ from zlib import crc32
 
 from apkiln.core.errors import FormatError
 from apkiln.formats.apk.index_names import Postings, mentioned_name, provided_names
-from apkiln.formats.apk.index_record import read_record
+from apkiln.formats.apk.index_record import read_records
 from apkiln.formats.apk.records import IndexRecord
 
 VERSION = "3"
@@ -93,8 +93,9 @@ class IndexTable:
         if record is None:
             begin = self._text + self._begins[number]
             end = self.data.find(b"\n\n", begin)
-            block = self.data[begin:end] if end >= 0 else self.data[begin:].rstrip(b"\n")
-            record = self._records[number] = read_record(block.decode("utf-8", "surrogateescape"))
+            block = self.data[begin : end if end >= 0 else None]
+            (record,) = read_records(block.decode("utf-8", "surrogateescape"))
+            self._records[number] = record
         return record
 
     def providers(self, name: str) -> Sequence[int]:

@@ -16,7 +16,7 @@ from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.origin import Origin
 from apkiln.formats.apk import dependency, version
 from apkiln.formats.apk.identity import identity_text
-from apkiln.formats.apk.index_record import read_record, record_of_fields
+from apkiln.formats.apk.index_record import read_records, record_of_fields
 from apkiln.formats.apk.pkginfo import is_safe_name
 from apkiln.formats.apk.records import IndexRecord
 
@@ -102,11 +102,8 @@ def parse_index_text(content: bytes, limits: Limits = DEFAULT_LIMITS) -> IndexTe
     `index-number` (S or another number: not one, or from 2^63), `index-path-characters` (P, V, A unfit for a path),
     `index-identity-twice` (one C, two packages).  Cost: some 5 µs a record.
     """
-    outline = scan_index_text(content, limits)
-    blocks = _text(content).strip("\n").split("\n\n") if outline.begins else []
-    if len(blocks) != len(outline.begins):  # more than one empty line somewhere
-        blocks = [block.strip("\n") for block in blocks if block]
-    return IndexText(tuple(map(read_record, blocks)), outline.warnings)
+    warnings = scan_index_text(content, limits).warnings
+    return IndexText(tuple(read_records(_text(content))), warnings)
 
 
 class IndexOutline(NamedTuple):
