@@ -9,7 +9,7 @@ solution there is; where packages or tags need to be granted, it is asked about 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
 
@@ -171,16 +171,34 @@ class Search:
         return needed
 
     def _triggered(self) -> list[tuple[Candidate, str]]:
-        """install_if to a fixpoint: what fits joins, with its dependencies; what does not is named."""
+        """install_if to a fixpoint: what fits joins, with its dependencies; what does not is named.
+
+        A package whose joining ends what it joined for (by a `!` item of its install_if) does not join: without that, there
+        may be no fixpoint.  Each takes one round more.
+        """
+        before = dict(self._chosen)
+        state = [(each, each.wish, each.inherited_wish, each.allowed_tags) for each in self._rules.variables]
+        left_out: dict[Candidate, str] = {}
+        while True:
+            tried = self._join(dict(left_out))
+            vain = self._in_vain(before)
+            if vain is None:
+                names = {candidate.name for candidate in self._chosen}
+                return [(candidate, why) for candidate, why in tried.items() if candidate.name not in names]
+            left_out[vain] = "with it, its install_if is not met"
+            self._chosen = dict(before)
+            for candidate, wish, inherited, tags in state:
+                candidate.wish, candidate.inherited_wish, candidate.allowed_tags = wish, inherited, tags
+
+    def _join(self, left_out: dict[Candidate, str]) -> dict[Candidate, str]:
+        """Let triggered packages join until nothing changes; those that did not, besides the ones given."""
         variables = self._rules.variables
         self._assumptions = [*self._rules.switches, self._rules.unasked, *(variables[each] for each in self._chosen)]
-        left_out: dict[Candidate, str] = {}
         while True:
             triggers = Triggers(self._universe, self._world, self._chosen)
             fresh = next((candidate for candidate in triggers.met() if candidate not in left_out), None)
             if fresh is None:
-                names = {candidate.name for candidate in self._chosen}
-                return [(candidate, why) for candidate, why in left_out.items() if candidate.name not in names]
+                return left_out
             variable = variables.get(fresh)
             if not self._rules.has_grants:
                 self._solver.choose = Walk(self._rules, newest_first).next
@@ -190,3 +208,13 @@ class Search:
             self._assumptions.append(variable)
             self._chosen[fresh] = None
             self._settle([(item, fresh) for item in fresh.depends if not item.conflict])
+
+    def _in_vain(self, before: Container[Candidate]) -> Candidate | None:
+        """The first package that joined and for which nothing speaks any more."""
+        if not any(item.conflict for candidate in self._chosen for item in candidate.install_if):
+            return None
+        items = [*self._world, *(item for candidate in self._chosen for item in candidate.depends)]
+        needed = {candidate for item in items if not item.conflict for candidate in self._rules.fitting(item)}
+        triggers = Triggers(self._universe, self._world, self._chosen)
+        joined = [each for each in self._chosen if each not in before and each not in needed]
+        return next((each for each in joined if not triggers.still_met(each)), None)

@@ -29,8 +29,12 @@ class Triggers:
         found = [candidate for candidate in mentioning if candidate.name not in self._names and self._is_met(candidate)]
         return sorted(sorted(found, key=lambda each: each.key, reverse=True), key=lambda each: each.name)
 
+    def still_met(self, candidate: Candidate) -> bool:
+        """Whether all items of its install_if hold."""
+        return all(self._holds(item) != item.conflict for item in candidate.install_if)
+
     def _is_met(self, candidate: Candidate) -> bool:
-        if not all(self._holds(item) != item.conflict for item in candidate.install_if):
+        if not self.still_met(candidate):
             return False
         for item in candidate.install_if:
             for provide in self._universe.name(item.name).providers:

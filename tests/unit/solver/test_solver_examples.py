@@ -123,6 +123,13 @@ def test_of_two_builds_the_earlier_repository_wins() -> None:
     assert found.packages[0].record.identity == records("a-1 b7")[0].identity
 
 
+def test_what_would_end_its_own_trigger_is_left_out() -> None:
+    """d asks for c, which brings g, and d wants to be there only where g is not; apk gives up at f-2."""
+    found = solve(repositories("b-4; c-5[f]; d-1[c] i:'!g b'; f-1; f-2[a]; g-3 i:'c'"), request("b"), ARCH)
+    assert changes(found) == ["b-4"]
+    assert [(item.record.name, item.reason) for item in found.left_out] == [("d", "with it, its install_if is not met")]
+
+
 def test_what_is_left_out_is_named_with_its_reason() -> None:
     found = solve(repositories("a-1; b-1; ab-1[nope] i:'a b'"), request("a b"), ARCH)
     assert [(item.record.name, item.reason) for item in found.left_out] == [("ab", "it needs nope")]
