@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import combinations
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UnsatisfiableError
@@ -23,6 +24,8 @@ EFFORT = 20_000
 """Steps spent on making a conflict small, and as many on its facts; a contradiction is shown as far as it got."""
 LEAST_QUESTIONS, MOST_LOOKS = 60, 50_000
 """Questions asked to make a conflict small: a question about many items costs more, so fewer are asked."""
+MOST_SETS = 1_000
+"""Sets of world items asked about one by one where a set may have a solution and a part of it none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,11 @@ def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]
     def holds(chosen: Sequence[int]) -> bool:
         return rules.solve([-rules.unasked, *(rules.switches[number] for number in chosen)])
 
+    def alone(chosen: Sequence[int]) -> bool:
+        """No other item lends its permission."""
+        switches = rules.switches
+        return rules.solve([-rules.unasked, *(switches[each] if each in chosen else -switches[each] for each in numbers)])
+
     if holds(numbers):
         raise AssertionError("only contradictions are explained")
     in_core = set(rules.solver.core)
@@ -121,6 +129,8 @@ def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]
     if not irreducible or len(numbers) > EXACT_WORLD:
         return core, len(core) <= 1
     try:
+        if rules.has_grants:
+            return _first_of_all(core, numbers, alone)
         return _minimum(core, numbers, holds)
     except StepLimitReached:
         return core, False
@@ -166,6 +176,20 @@ def _minimum(core: list[int], numbers: Sequence[int], holds: Callable[[Sequence[
             if number not in kept and holds([*kept, number]):
                 kept.append(number)
         corrections.append(frozenset(numbers) - frozenset(kept))
+
+
+def _first_of_all(core: list[int], numbers: Sequence[int], holds: Callable[[Sequence[int]], bool]) -> tuple[list[int], bool]:
+    """A conflicting set of fewest items where an item may be what allows another one: more items may have a solution when
+    fewer have none, so every set smaller than the one known is asked about, up to `MOST_SETS`."""
+    asked = 0
+    for size in range(1, len(core)):
+        for chosen in combinations(numbers, size):
+            asked += 1
+            if asked > MOST_SETS:
+                return core, False
+            if not holds(chosen):
+                return list(chosen), True
+    return core, True
 
 
 def _hitting_set(sets: Sequence[frozenset[int]], limit: int) -> list[int] | None:
