@@ -64,6 +64,8 @@ class RuleBase:
         """Packages of which must be said who calls for them, with the literals of those who do."""
         if self.universe.tags:
             self._tags()
+        if not self.has_grants:
+            self.solver.disturbs = self._disturbs
 
     @property
     def has_grants(self) -> bool:
@@ -98,6 +100,12 @@ class RuleBase:
             fits = [each.candidate for each in provides if hits(item, each.version, each.candidate.identity)]
             found = self._fitting[item] = tuple(dict.fromkeys(each for each in fits if each in self.variables))
         return found
+
+    def _disturbs(self, variable: int) -> bool:
+        """Whether a package can be there beside one that was chosen for an item it meets as well: only with a shared name.  All
+        others rule each other out, so it changes no choice that was made for an item it meets."""
+        candidate = self.candidates.get(variable)
+        return candidate is not None and not all(version for _, version in candidate.provides)
 
     # ---- which packages matter
 

@@ -7,6 +7,7 @@ completion is best.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
@@ -29,6 +30,10 @@ class ClauseSolver:
         self.core: list[int] = []
         """After a `False` answer: assumptions that cannot hold together; empty when the clauses alone cannot."""
         self.choose: Callable[[], int | None] | None = None
+        """Once set, it may be replaced, not removed."""
+        self.disturbs: Callable[[int], bool] | None = None
+        """Whether `choose` could have chosen otherwise before, had it known that a literal holds.  With it, a conflict takes
+        back one decision and not all that the learned clause does not rest on: those after it would be made again."""
         self.lowest_level = 0
         """The lowest level that was left since `choose` set it higher."""
         self._load = load
@@ -43,6 +48,10 @@ class ClauseSolver:
         self._trail: list[int] = []
         self._borders: list[int] = []
         self._head = 0
+        self._skewed = False
+        """Some literal follows from a lower level than those before it on the trail."""
+        self._disturbed = sys.maxsize
+        """The level to go back to because `choose` might have chosen otherwise."""
         self._increment = 1.0
         self._order: list[tuple[float, int]] = []
         self._broken = False
@@ -112,6 +121,9 @@ class ClauseSolver:
                 if not self._learn(conflict):
                     return False
                 continue
+            if self._disturbed < len(self._borders):
+                self._backtrack(self._disturbed)
+                continue
             literal = self._next(assumptions)
             if literal is None:
                 return True
@@ -161,9 +173,18 @@ class ClauseSolver:
     def _assign(self, literal: int, reason: list[int] | None) -> None:
         variable = abs(literal)
         self._values[variable] = 1 if literal > 0 else -1
-        self._levels[variable] = len(self._borders)
+        self._levels[variable] = level = self._level_of(literal, reason) if self._skewed else len(self._borders)
+        if level < len(self._borders) and literal > 0 and self.disturbs is not None and self.disturbs(literal):
+            self._disturbed = min(self._disturbed, level)
         self._reasons[variable] = reason
         self._trail.append(literal)
+
+    def _level_of(self, literal: int, reason: list[int] | None) -> int:
+        """The lowest level from which a literal follows."""
+        if reason is None:
+            return len(self._borders)
+        levels = self._levels
+        return max([levels[abs(other)] for other in reason if other != literal], default=0)
 
     def _propagate(self) -> list[int] | None:
         """Unit propagation; the violated clause, or None.  The first two literals of a clause are watched."""
@@ -205,10 +226,14 @@ class ClauseSolver:
             if len(clause) > 1:
                 self._attach(clause)
             if self.value(clause[0]) < 0:
-                violated = clause if violated is None or len(clause) < len(violated) else violated
+                violated = clause if violated is None or self._weight(clause) < self._weight(violated) else violated
             elif self.value(clause[0]) == 0 and (len(clause) == 1 or self.value(clause[1]) < 0):
                 self._assign(clause[0], clause)
         return violated
+
+    def _weight(self, clause: list[int]) -> tuple[int, int]:
+        """Which of several violated clauses to learn from: what goes furthest back, the shortest."""
+        return self._levels[abs(clause[0])], len(clause)
 
     def _place(self, literal: int) -> int:
         """Where a literal of a new clause belongs: what may hold first, then what was refuted last."""
@@ -225,18 +250,23 @@ class ClauseSolver:
         return False
 
     def _learn(self, conflict: list[int]) -> bool:
-        """Derive a clause from a conflict and jump back; False when there is nothing left to revise."""
+        """Derive a clause from a conflict and go back; False when there is nothing left to revise."""
         self._spend()
+        if self._skewed:
+            self._backtrack(max(self._levels[abs(literal)] for literal in conflict))
         if not self._borders:
             self._broken = True
             return False
         learned, level = self._first_point(conflict)
-        self._backtrack(level)
-        if len(learned) == 1:
-            self._assign(learned[0], None)
+        before = len(self._borders) - 1
+        if self.choose is None or self.disturbs is None or before <= max(level, len(self._assumed)):
+            self._backtrack(level)
         else:
+            self._backtrack(before)
+            self._skewed = True
+        if len(learned) > 1:
             self._attach(learned)
-            self._assign(learned[0], learned)
+        self._assign(learned[0], learned)
         self._increment *= 1.05
         return True
 
@@ -255,7 +285,8 @@ class ClauseSolver:
                 if other == literal or variable in seen or self._levels[variable] == 0:
                     continue
                 seen.add(variable)
-                self._bump(variable)
+                if self.choose is None:
+                    self._bump(variable)
                 if self._levels[variable] == current:
                     open_paths += 1
                 else:
@@ -263,7 +294,7 @@ class ClauseSolver:
             while True:
                 position -= 1
                 literal = self._trail[position]
-                if abs(literal) in seen:
+                if abs(literal) in seen and self._levels[abs(literal)] == current:
                     break
             open_paths -= 1
             if open_paths == 0:
@@ -284,19 +315,30 @@ class ClauseSolver:
         heappush(self._order, (-self._activity[variable], variable))
 
     def _backtrack(self, level: int) -> None:
+        """Take back what is above a level; what follows from lower levels alone stays, and is looked at again."""
         if len(self._borders) <= level:
             return
         self.lowest_level = min(self.lowest_level, level)
         border = self._borders[level]
-        for literal in self._trail[border:]:
+        values, levels, phase = self._values, self._levels, self._phase
+        removed = self._trail[border:]
+        staying = [literal for literal in removed if levels[abs(literal)] <= level] if self._skewed else []
+        if staying:
+            removed = [literal for literal in removed if levels[abs(literal)] > level]
+        for literal in removed:
             variable = abs(literal)
-            self._phase[variable] = 1 if literal > 0 else -1
-            self._values[variable] = 0
+            phase[variable] = 1 if literal > 0 else -1
+            values[variable] = 0
             self._reasons[variable] = None
-            heappush(self._order, (-self._activity[variable], variable))
-        del self._trail[border:]
+            if self.choose is None:
+                heappush(self._order, (-self._activity[variable], variable))
+        self._trail[border:] = staying
         del self._borders[level:]
         self._head = min(self._head, border)
+        if level == 0:
+            self._skewed = False
+        if level <= self._disturbed:
+            self._disturbed = sys.maxsize
 
     def _assumptions_behind(self, literal: int) -> list[int]:
         """Assumptions that together refute the assumption `literal` (itself included)."""
