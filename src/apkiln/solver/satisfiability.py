@@ -184,6 +184,8 @@ class ClauseSolver:
         if reason is None:
             return len(self._borders)
         levels = self._levels
+        if len(reason) == 2:
+            return levels[abs(reason[1] if reason[0] == literal else reason[0])]
         return max([levels[abs(other)] for other in reason if other != literal], default=0)
 
     def _propagate(self) -> list[int] | None:
@@ -218,7 +220,13 @@ class ClauseSolver:
         """Take the clauses of a variable that became true; one that is violated at once, or None."""
         self._loaded[variable] = 1
         violated: list[int] | None = None
+        values = self._values
         for literals in load(variable):
+            if len(literals) == 2 and literals[0] == -variable and not values[abs(literals[1])]:
+                clause = [literals[1], literals[0]]  # most are of this kind: what a package rules out
+                self._attach(clause)
+                self._assign(clause[0], clause)
+                continue
             clause = list(dict.fromkeys(literals))
             if any(-literal in clause for literal in clause):
                 continue

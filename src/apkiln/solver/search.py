@@ -44,6 +44,7 @@ class Search:
         self._solver = self._rules.solver
         self._assumptions: list[int] = []
         self._chosen: dict[Candidate, None] = {}
+        self._orders: dict[Dependency, list[Candidate]] = {}
 
     def run(self) -> Found | None:
         """The best solution, or None: there is none."""
@@ -58,7 +59,7 @@ class Search:
     # ---- led along the way
 
     def _led(self) -> bool:
-        walk = Walk(self._rules, self._ranked, inherit=True)
+        walk = Walk(self._rules, self._ranked, inherit=self._universe.has_wishes)
         self._solver.choose = walk.next
         found = self._rules.solve([*self._rules.switches, -self._rules.unasked])
         self._chosen = dict(walk.chosen)
@@ -129,6 +130,23 @@ class Search:
         """By §10.4, of what a candidate provides under the item's name the best that fits."""
         if len(candidates) == 1:
             return candidates
+        order = self._orders.get(item)
+        if order is None:
+            fitting = self._rules.fitting(item)
+            if not self._is_fixed(item, fitting):
+                return self._sorted(item, candidates)
+            order = self._orders[item] = self._sorted(item, fitting)
+        if len(order) == len(candidates):
+            return order
+        among = set(candidates)
+        return [candidate for candidate in order if candidate in among]
+
+    def _is_fixed(self, item: Dependency, fitting: Iterable[Candidate]) -> bool:
+        """Whether the order of the candidates is the same whatever was chosen before, and for any selection of them."""
+        universe = self._universe
+        return not universe.has_wishes and not universe.tags and all(candidate.name == item.name for candidate in fitting)
+
+    def _sorted(self, item: Dependency, candidates: Sequence[Candidate]) -> list[Candidate]:
         name = self._universe.name(item.name)
         among = set(candidates)
 
@@ -140,7 +158,7 @@ class Search:
             for provide in name.providers
             if provide.candidate in among and hits(item, provide.version, provide.candidate.identity)
         ]
-        return dict.fromkeys(provide.candidate for provide in sorted(fitting, key=cmp_to_key(order)))
+        return list(dict.fromkeys(provide.candidate for provide in sorted(fitting, key=cmp_to_key(order))))
 
     def _prune(self) -> None:
         """Leave out what the rest does not need after all, latest choices first: no proper subset stays a solution."""

@@ -202,6 +202,11 @@ class Universe:
         """Every package looked at so far, in order of appearance."""
         return self._candidates.values()
 
+    @property
+    def has_wishes(self) -> bool:
+        """Whether the request wishes for anything beyond its world."""
+        return bool(self._wish or self._wishes)
+
     def name(self, text: str) -> Name:
         """The name, with its providers looked up on first use."""
         found = self._names.get(text)

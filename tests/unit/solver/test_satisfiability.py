@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from apkiln.solver.satisfiability import ClauseSolver, StepLimitReached
 
-SIZE = 6
+SIZE = 8
 LITERALS = st.integers(1, SIZE).flatmap(lambda number: st.sampled_from([number, -number]))
-CLAUSES = st.lists(st.lists(LITERALS, min_size=1, max_size=3), max_size=24)
+CLAUSES = st.lists(st.lists(LITERALS, min_size=1, max_size=3), max_size=36)
 ASSUMPTIONS = st.lists(LITERALS, max_size=4, unique_by=abs)
 
 
@@ -53,6 +53,27 @@ def test_clauses_may_be_added_between_questions(clauses: list[list[int]]) -> Non
     for number, clause in enumerate(clauses, 1):
         made.add(clause)
         assert made.solve() == exists(clauses[:number])
+
+
+@given(CLAUSES, ASSUMPTIONS, st.sampled_from([None, False, True]))
+@settings(max_examples=400)
+def test_decisions_in_a_fixed_order_end_at_the_first_model(
+    clauses: list[list[int]], assumptions: list[int], disturbs: bool | None
+) -> None:
+    """Whether it goes back one decision at a time, all the way, or one at a time and then all the way after all."""
+    made = solver(clauses)
+    made.choose = lambda: next((number for number in range(1, SIZE + 1) if made.value(number) == 0), None)
+    made.disturbs = None if disturbs is None else lambda literal: bool(disturbs)
+    wanted = [*clauses, *([literal] for literal in assumptions)]
+    models = (
+        values
+        for values in product((True, False), repeat=SIZE)
+        if all(any(values[abs(literal) - 1] == (literal > 0) for literal in clause) for clause in wanted)
+    )
+    first = next(models, None)
+    assert made.solve(assumptions) == (first is not None)
+    if first is not None:
+        assert tuple(made.holds(number) for number in range(1, SIZE + 1)) == first
 
 
 def test_a_spent_budget_is_no_verdict() -> None:
