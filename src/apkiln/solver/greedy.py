@@ -44,8 +44,9 @@ class GreedyRun:
         self._ready: deque[Name] = deque()
         self._queues: dict[str, list[tuple[bool, bool, int, int, Name]]] = {SELECTABLE: [], OTHER: []}
 
-    def run(self, *, partial: bool = False) -> None:
-        """Decide everything.  `partial`: over what the world can need only, see `certainty`."""
+    def run(self, *, partial: bool = False, whole: bool = True) -> None:
+        """Decide everything.  `partial`: over what the world can need only, see `certainty`.  Not `whole`: no further than to
+        the first error."""
         self.names = discover(self.universe, [item.name for item in self.world], partial=partial)
         for candidate in self.universe.candidates:
             candidate.selectable = not candidate.unusable and candidate.reachable
@@ -56,7 +57,7 @@ class GreedyRun:
                 name = self._dirty.popleft()
                 name.dirty = False
                 self._propagate(name)
-            following = self._next()
+            following = self._next() if whole or not self.failed else None
             if following is None:
                 break
             self._decide(following)
@@ -157,9 +158,16 @@ class GreedyRun:
         name = self.universe.name(item.name)
         if name.locked:
             return self._fits(item, name.chosen, candidate)
-        if item.conflict and name.requirers == 0:
+        conflict = item.conflict
+        if conflict and name.requirers == 0:
             return True
-        return any(provide.candidate.selectable and self._fits(item, provide, candidate) for provide in name.providers)
+        for provide in name.providers:  # `_fits`, without a call for each
+            other = provide.candidate
+            if other.selectable and (
+                (conflict and other is candidate) or hits(item, provide.version, other.identity) != conflict
+            ):
+                return True
+        return False
 
     @staticmethod
     def _fits(item: Dependency, provide: Provide | None, owner: Candidate | None) -> bool:

@@ -172,17 +172,20 @@ class ClauseSolver:
 
     def _assign(self, literal: int, reason: list[int] | None) -> None:
         variable = abs(literal)
+        level = len(self._borders)
+        if self._skewed and reason is not None:
+            lowest = self._level_of(literal, reason)
+            if lowest < level:
+                level = lowest
+                if literal > 0 and self.disturbs is not None and self.disturbs(literal):
+                    self._disturbed = min(self._disturbed, level)
         self._values[variable] = 1 if literal > 0 else -1
-        self._levels[variable] = level = self._level_of(literal, reason) if self._skewed else len(self._borders)
-        if level < len(self._borders) and literal > 0 and self.disturbs is not None and self.disturbs(literal):
-            self._disturbed = min(self._disturbed, level)
+        self._levels[variable] = level
         self._reasons[variable] = reason
         self._trail.append(literal)
 
-    def _level_of(self, literal: int, reason: list[int] | None) -> int:
-        """The lowest level from which a literal follows."""
-        if reason is None:
-            return len(self._borders)
+    def _level_of(self, literal: int, reason: list[int]) -> int:
+        """The level from which a literal follows."""
         levels = self._levels
         if len(reason) == 2:
             return levels[abs(reason[1] if reason[0] == literal else reason[0])]
@@ -328,17 +331,19 @@ class ClauseSolver:
             return
         self.lowest_level = min(self.lowest_level, level)
         border = self._borders[level]
-        values, levels, phase = self._values, self._levels, self._phase
+        values, levels = self._values, self._levels
         removed = self._trail[border:]
-        staying = [literal for literal in removed if levels[abs(literal)] <= level] if self._skewed else []
-        if staying:
-            removed = [literal for literal in removed if levels[abs(literal)] > level]
+        staying: list[int] = []
         for literal in removed:
             variable = abs(literal)
-            phase[variable] = 1 if literal > 0 else -1
-            values[variable] = 0
-            self._reasons[variable] = None
-            if self.choose is None:
+            if levels[variable] <= level:
+                staying.append(literal)
+            else:
+                values[variable] = 0
+        if self.choose is None:
+            for literal in removed:
+                variable = abs(literal)
+                self._phase[variable] = 1 if literal > 0 else -1
                 heappush(self._order, (-self._activity[variable], variable))
         self._trail[border:] = staying
         del self._borders[level:]

@@ -29,12 +29,12 @@ def solve(repositories: Sequence[SolverRepository], request: Request, arch: Arch
     world = sorted_world(request.world, file_order=request.strict_apk)
     if may_be_certain(universe, request):
         run = GreedyRun(universe, world, request.named)
-        run.run(partial=True)
+        run.run(partial=True, whole=False)
         if not run.errors() and is_certain(universe, run):
             return _greedy_solution(universe, run)
         universe = Universe(repositories, request, arch)
     run = GreedyRun(universe, world, request.named)
-    run.run()
+    run.run(whole=request.strict_apk)
     failed = run.errors()
     if not failed:
         return _greedy_solution(universe, run)
