@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,23 +64,28 @@ def is_withdrawn(number: int) -> bool:
     return number % WITHDRAWN_EACH == 0
 
 
-def opened(task: Task) -> RepositoryService:
+@contextmanager
+def opened(task: Task) -> Iterator[RepositoryService]:
     """A process on the shared places."""
     ledgers = open_ledgers(f"sqlite:///{task.directory}/ledger.db")
     blobs = DirectoryBlobs(task.directory / "blobs", DiskFiles(durable=task.durable))
     key = signer_from_pem((task.directory / "key").read_bytes(), OLD.name, "key")
-    return started(Places(ledgers, blobs, ManualClock(time.time())), POLICY, [key])
+    try:
+        yield started(Places(ledgers, blobs, ManualClock(time.time())), POLICY, [key])
+    finally:
+        ledgers.close()
 
 
 def publish_share(task: Task, process: int) -> list[str]:
     """What the publishers of one process do; complaints."""
-    service, complaints = opened(task), list[str]()
+    complaints = list[str]()
     mine = [number for number in range(task.publishers) if number % task.processes == process]
-    threads = [threading.Thread(target=publish_all, args=(service, task, publisher, complaints)) for publisher in mine]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with opened(task) as service:
+        threads = [threading.Thread(target=publish_all, args=(service, task, publisher, complaints)) for publisher in mine]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     return complaints
 
 
@@ -113,30 +119,31 @@ def publish_one(service: RepositoryService, number: int, luck: random.Random) ->
 
 def read_all_the_time(task: Task, stop: threading.Event, complaints: list[str]) -> int:
     """A reader that fetches and verifies everything listed; how often it did."""
-    service, rounds, last = opened(task), 0, 0
-    while not stop.wait(0.2):
-        current = service.refresh().current
-        if current < last:
-            complaints.append(f"generation {current} after {last}")
-        last, rounds = current, rounds + 1
-        try:
-            listed(service)
-        except ApkilnError as error:
-            if error.reason != "not-found":  # withdrawn between the index and the package
-                complaints.append(f"reader: {error}")
+    rounds = last = 0
+    with opened(task) as service:
+        while not stop.wait(0.2):
+            current = service.refresh().current
+            if current < last:
+                complaints.append(f"generation {current} after {last}")
+            last, rounds = current, rounds + 1
+            try:
+                listed(service)
+            except ApkilnError as error:
+                if error.reason != "not-found":  # withdrawn between the index and the package
+                    complaints.append(f"reader: {error}")
     return rounds
 
 
 def faults_of(task: Task) -> Iterator[str]:
     """What is wrong with the result."""
-    service = opened(task)
-    state = service.refresh()
-    yield from _transactions(task, state)
-    yield from _order(state)
-    for difference in compare(service, deep=task.total <= 1000):
-        if difference.kind != "orphan":
-            yield f"{difference.kind}: {difference.subject} {difference.detail}"
-    seen = {(record.name, record.version) for record in listed(service)}
+    with opened(task) as service:
+        state = service.refresh()
+        yield from _transactions(task, state)
+        yield from _order(state)
+        for difference in compare(service, deep=task.total <= 1000):
+            if difference.kind != "orphan":
+                yield f"{difference.kind}: {difference.subject} {difference.detail}"
+        seen = {(record.name, record.version) for record in listed(service)}
     if seen != expected(task):
         yield f"listed wrongly: {sorted(seen ^ expected(task))[:5]}"
 
@@ -205,7 +212,8 @@ def run(task: Task) -> list[str]:
         stop.set()
         reader.join()
     spent = time.perf_counter() - begun
-    state = opened(task).state
+    with opened(task) as service:
+        state = service.state
     batches = [len(item.indexed.transactions) for item in state.generations.values()]
     sys.stdout.write(f"{len(state.transactions)} transactions in {state.current} generations, {max(batches)} in the largest\n")
     sys.stdout.write(f"{spent:.1f} s, {task.total / spent:.0f} publications a second\n")
@@ -214,8 +222,8 @@ def run(task: Task) -> list[str]:
 
 def begin_repository(task: Task, signer: RsaSigner) -> None:
     """Empty, with its key."""
-    service = opened(task)
-    service.create(ALICE, ["x86_64"], [KeyChange(signer.name, "active", signer.public_key().decode())])
+    with opened(task) as service:
+        service.create(ALICE, ["x86_64"], [KeyChange(signer.name, "active", signer.public_key().decode())])
 
 
 def share_out(task: Task) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -122,10 +122,13 @@ def open_ledgers(url: str, busy_seconds: float = _BUSY_SECONDS) -> DatabaseLedge
     version of the product migrated it).
     """
     engine = _engine(url, busy_seconds)
-    try:
-        migrate(engine)
-    except DBAPIError as error:
-        raise _fault(error, engine.url.render_as_string(hide_password=True)) from error
+    with ExitStack() as unfinished:
+        unfinished.callback(engine.dispose)
+        try:
+            migrate(engine)
+        except DBAPIError as error:
+            raise _fault(error, engine.url.render_as_string(hide_password=True)) from error
+        unfinished.pop_all()
     return DatabaseLedgers(engine)
 
 
