@@ -20,9 +20,11 @@ from typing import NamedTuple
 
 import yaml
 
-from debian_sizes import SuiteFiles, mmdebstrap_root, syft_difference, tar_size, unpacked_size
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scripts.debian_sizes import SuiteFiles, mmdebstrap_root, syft_difference, tar_size, unpacked_size  # noqa: E402
+
 APKILN = Path(sys.executable).parent / "apkiln"
 EXAMPLES = "examples/debian"
 USUAL = "build/debian"

@@ -14,11 +14,11 @@ MANY = 65_536
 
 
 class IdRange(NamedTuple):
-    """`count` ids from `inside` on are the machine's ids from `outside` on."""
+    """`length` ids from `inside` on are the machine's ids from `outside` on."""
 
     inside: int
     outside: int
-    count: int
+    length: int
 
 
 @value

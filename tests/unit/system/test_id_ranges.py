@@ -28,7 +28,7 @@ def test_every_mapping_has_root_inside() -> None:
     mapping = machine_mapping("/nonexistent")
     assert mapping.users[0].inside == 0 and mapping.groups[0].inside == 0
     if os.geteuid() == 0 and not mapping.is_single:
-        assert mapping.users == ((0, 0, mapping.users[0].count),) and mapping.users[0].count <= MANY
+        assert mapping.users == ((0, 0, mapping.users[0].length),) and mapping.users[0].length <= MANY
     if os.geteuid() != 0:
         assert mapping.is_single and "newuidmap" in mapping.why_single
         assert mapping.users == ((0, os.geteuid(), 1),)
