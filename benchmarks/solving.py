@@ -38,7 +38,7 @@ from apkiln.system.signer import generate_key_pair
 from apkiln.system.transfer import LocalTransfer
 
 LARGE = 200_000
-DENSE = (25, 50, 100)
+DENSE = (25, 50, 100, 400, 1000)
 """Names of the worlds full of conflicts; 20 versions each."""
 SOLVE = "apkiln image packages, 5,000-package index"
 VERSION = "apkiln --version"
