@@ -104,11 +104,11 @@ NOTHING = Postings((), ())
 
 @given(records=RECORDS, gaps=st.lists(st.integers(2, 5), min_size=7, max_size=7))
 def test_records_that_must_not_be_chosen_are_left_out(records: list[IndexRecord], gaps: list[int]) -> None:
-    """Of any number of empty lines around them."""
+    """With any number of empty lines around them."""
     texts = [format_record(record).removesuffix("\n") for record in records]
     bad = [index_record(0, X="future").strip(), index_record(1, V="1-1").strip()]
     blocks = [text for pair in zip_longest(bad, texts) for text in pair if text]
-    text = "\n" + "".join(block + "\n" * gap for block, gap in zip(blocks, gaps, strict=False))
+    text = "\n\n\n" + "".join(block + "\n" * gap for block, gap in zip(blocks, gaps, strict=False))
     usable = scan_index_text(text.encode()).usable()
     assert list(IndexTable(write_table(text.encode(), usable.begins, NOTHING, NOTHING))) == records
     assert [name.decode() for name in usable.names] == [record.name for record in records]
