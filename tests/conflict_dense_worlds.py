@@ -1,7 +1,7 @@
 """Worlds that no forward pass gets through: many versions of each package, and hardly two that go together.
 
 A hidden choice of versions fits; every other version asks for things that rule each other out.  `refuted=True` spoils the
-hidden choice at one place, so nothing fits.
+hidden choice at one place: what is left may have another solution or none, which whoever uses it has to find out.
 """
 
 from __future__ import annotations
