@@ -13,7 +13,8 @@ from apkiln.debian.maintainer.commands import run_command
 from apkiln.debian.maintainer.machine import Leave, Machine, Status, Stop, Surroundings, Untranslated
 from apkiln.debian.maintainer.scene import Scene, image_path
 from apkiln.debian.maintainer.steps import Step
-from apkiln.debian.maintainer.values import Either, Expander, Value, Variables, merged
+from apkiln.debian.maintainer.values import Either, Expander, Value, Variables
+from apkiln.debian.maintainer.ways import State, Way, joined_state, offered_anyway
 from apkiln.formats.shell.syntax import (
     AndOr,
     Block,
@@ -37,35 +38,6 @@ MAXIMUM_CALLS = 30
 
 
 @dataclass(slots=True)
-class _State:
-    """Everything that differs between two ways."""
-
-    scene: Scene
-    variables: Variables
-    functions: dict[str, Command]
-    printed: Value = ""
-    umask: int = 0o022
-    uncertain: int = 0
-    """Line of a condition after which it is not certain that the script goes on; 0 = it is certain."""
-
-    def copy(self) -> _State:
-        return _State(self.scene.copy(), self.variables.copy(), dict(self.functions), self.printed, self.umask, self.uncertain)
-
-
-@dataclass(slots=True)
-class _Way:
-    """What came of following a part of a script."""
-
-    state: _State
-    status: Status = None
-    left: Exception | None = None
-
-    @property
-    def failed(self) -> bool:
-        return isinstance(self.left, Stop) and self.left.failed is True
-
-
-@dataclass(slots=True)
 class _Counter:
     commands: int = 0
     calls: int = 0
@@ -76,7 +48,7 @@ class Walker:
     """Follows scripts one after the other through one scene.  A `Machine` for its commands."""
 
     def __init__(self, scene: Scene, surroundings: Surroundings) -> None:
-        self._state = _State(scene, Variables({}, (), ""), {})
+        self._state = State(scene, Variables({}, (), ""), {})
         self.surroundings = surroundings
         self._counter = _Counter()
         self._current = Simple((), (), (), 0, "")
@@ -135,23 +107,23 @@ class Walker:
             "DEBIAN_FRONTEND": "noninteractive",
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         }
-        self._state = _State(self._state.scene, Variables(environment, arguments, name), {})
+        self._state = State(self._state.scene, Variables(environment, arguments, name), {})
         self._counter = _Counter()
         way = self._way(lambda: self._block(block))
         if way.failed:
             self.give_up("the script comes to a failing end here")
         return tuple(sorted(self._counter.faults))
 
-    def _way(self, follow: Callable[[], Status]) -> _Way:
+    def _way(self, follow: Callable[[], Status]) -> Way:
         try:
-            return _Way(self._state, follow())
+            return Way(self._state, follow())
         except (Stop, Leave) as left:
-            return _Way(self._state, None, left)
+            return Way(self._state, None, left)
 
     def _fork(self, one: Callable[[], Status], other: Callable[[], Status], line: int) -> Status:
         """Follow two ways of which one is taken."""
         before = self._state
-        ways: list[_Way] = []
+        ways: list[Way] = []
         for follow in (one, other):
             self._state = before.copy()
             ways.append(self._way(follow))
@@ -163,8 +135,8 @@ class Walker:
             return kept.status
         return self._joined(before, ways[0], ways[1], line)
 
-    def _joined(self, before: _State, one: _Way, other: _Way, line: int) -> Status:
-        offered = _offered_anyway(one.state.scene, other.state.scene)
+    def _joined(self, before: State, one: Way, other: Way, line: int) -> Status:
+        offered = offered_anyway(one.state.scene, other.state.scene)
         if offered is not None:
             one.state.scene = other.state.scene = offered
         if one.state.scene.steps != other.state.scene.steps:
@@ -172,7 +144,7 @@ class Walker:
             taken = [str(step) for way in (one, other) for step in way.state.scene.steps[len(before.scene.steps) :]]
             self._counter.faults[Untranslated(line, taken[0] if taken else "", "it cannot be known whether this is done")] = None
             return None
-        self._state = _merged_state(one.state, other.state)
+        self._state = joined_state(one.state, other.state)
         if one.left is not None and other.left is not None:
             raise one.left
         if one.left is not None or other.left is not None:
@@ -454,37 +426,5 @@ class Walker:
         self.step("file", path, mode, (earlier or "") + printed)
 
 
-def _offered_anyway(one: Scene, other: Scene) -> Scene | None:
-    """The way that only offers more alternatives, of programs that are not the package's own: an image takes an offer up only
-    when its program is there, so making it in any case is the same as asking for the program first."""
-    longer, shorter = (one, other) if len(one.steps) > len(other.steps) else (other, one)
-    common = len(shorter.steps)
-    more = longer.steps[common:]
-    if not more or longer.steps[:common] != shorter.steps:
-        return None
-    return (
-        longer
-        if all(step.verb == "alternative" and not longer.owns(image_path(step.arguments[2]) or "") for step in more)
-        else None
-    )
-
-
 def _split(value: Value, arguments: list[Value]) -> list[Value]:
     return [*value.split(), *arguments] if isinstance(value, str) else [value, *arguments]
-
-
-def _merged_state(one: _State, other: _State) -> _State:
-    state = one.copy()
-    names = {*one.variables.values, *other.variables.values}
-    state.variables.values = {
-        name: merged(one.variables.values.get(name, ""), other.variables.values.get(name, "")) for name in names
-    }
-    state.variables.status = merged(one.variables.status, other.variables.status)
-    state.printed = merged(one.printed, other.printed)
-    if one.variables.positional != other.variables.positional:
-        state.variables.positional = tuple(None for _ in one.variables.positional)
-    # A function that only one way defines is not known to be one: calling it is then a command that nothing covers.
-    state.functions = {name: body for name, body in one.functions.items() if other.functions.get(name) == body}
-    state.umask = one.umask if one.umask == other.umask else 0o077
-    state.uncertain = one.uncertain or other.uncertain
-    return state
