@@ -48,6 +48,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("apk", "info", "apk_info", "show what is in a package or an index"),
     ("apk", "verify", "apk_verify", "check packages and indexes and name the rule they break"),
     ("apk", "extract", "apk_extract", "unpack a verified package into a directory"),
+    ("apk", "diff", "apk_diff", "tell what differs between two packages or two indexes"),
     ("apk", "version", "apk_version", "compare and check versions"),
     ("apk", "solve", "apk_solve", "solve a request against indexes"),
     ("apk", "sign", "apk_sign", "sign packages anew"),

@@ -151,3 +151,42 @@ def test_extract_into_a_link_stays_in_its_target(place: Path) -> None:
     (place / "link").symlink_to("real")
     assert dispatch(["apk", "extract", "crafted.apk", "-C", "link"]) == 0
     assert (place / "real/usr/a").read_bytes() == b"abc"
+
+
+def test_diff_of_packages(place: Path, capsys: Captured) -> None:
+    assert dispatch(["apk", "diff", "demo.apk", "demo.apk", "--exit-code"]) == 0
+    assert capsys.readouterr().out == ""
+    newer = sample_package("demo", "1.1-r0", files={"usr/bin/new": b"\x1b"}, depends=("libnew",))
+    (place / "newer.apk").write_bytes(newer.data)
+    assert dispatch(["apk", "diff", "demo.apk", "newer.apk", "--exit-code"]) == 10
+    lines = capsys.readouterr().out.splitlines()
+    assert "~ version: 1.0-r0 → 1.1-r0" in lines and "+ depends: libnew" in lines and "+ /usr/bin/new" in lines
+    assert dispatch(["apk", "diff", "demo.apk", "newer.apk", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["equal"]) == ("package", False)
+    assert {"field": "depends", "item": "libnew", "added": True} in found["changes"]["items"]
+
+
+def test_diff_of_indexes(place: Path, capsys: Captured) -> None:
+    (place / "APKINDEX").write_text(
+        index_record(7, P="demo", V="1.0-r0", A="x86_64") + "\n" + index_record(8, P="new"), encoding="utf-8"
+    )
+    assert dispatch(["apk", "diff", "APKINDEX.tar.gz", "APKINDEX", "--exit-code"]) == 10
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("~ demo 1.0-r0: another package under the same version") and lines[1] == "+ new 1.0-r0"
+
+
+def test_diff_refuses_two_kinds_and_names_a_damaged_file(place: Path, capsys: Captured) -> None:
+    assert dispatch(["apk", "diff", "demo.apk", "APKINDEX.tar.gz"]) == 2
+    assert "holds a package, `APKINDEX.tar.gz` an index" in capsys.readouterr().err
+    assert dispatch(["apk", "diff", "demo.apk", "hash.apk"]) == 4
+    assert "hash.apk" in capsys.readouterr().err
+
+
+def test_diff_counts_paths_of_another_time(place: Path, capsys: Captured) -> None:
+    later = package(USR + file(b"usr/a", b"abc", mtime=b"00000000001\0") + block(b"usr/l", b"2", link=b"a"))
+    (place / "later.apk").write_bytes(later)
+    assert dispatch(["apk", "diff", "crafted.apk", "later.apk"]) == 0
+    assert "~ 1 path: mtime only" in capsys.readouterr().out
+    assert dispatch(["apk", "diff", "crafted.apk", "later.apk", "--times"]) == 0
+    assert "~ /usr/a: mtime" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from difflib import unified_diff
 
 from apkiln.core.value import value
 from apkiln.formats.apk.contents import PackageContents
-from apkiln.formats.archive.entry import ContentEntry
+from apkiln.formats.apk.difference import EntryChange, package_difference
 
 _MOST = 50
 """Differences that are told."""
@@ -36,27 +36,26 @@ def _told(published: Rebuilt, again: Rebuilt) -> Iterator[str]:
         if one != other:
             lines = unified_diff(one.splitlines(), other.splitlines(), f"published {name}", f"rebuilt {name}", "", "", 0, "")
             yield from lines
-    before = {item.entry.path: item for item in published.contents.entries}
-    after = {item.entry.path: item for item in again.contents.entries}
-    for path in sorted(before.keys() | after.keys()):
-        if path not in after:
-            yield f"only published: {path}"
-        elif path not in before:
-            yield f"only rebuilt: {path}"
-        elif what := ", ".join(_changed(before[path], after[path])):
-            yield f"{path}: {what}"
-    if published.contents.scripts != again.contents.scripts:
+    difference = package_difference(published.contents, again.contents)
+    for change in difference.entries:
+        if change.after is None:
+            yield f"only published: {change.path}"
+        elif change.before is None:
+            yield f"only rebuilt: {change.path}"
+        else:
+            yield f"{change.path}: {', '.join(_changed(change))}"
+    if difference.scripts:
         yield "scripts differ"
 
 
-def _changed(one: ContentEntry, other: ContentEntry) -> Iterator[str]:
-    if one.sha256 != other.sha256:
-        yield f"content of {one.entry.size} and {other.entry.size} bytes"
-    left, right = one.entry, other.entry
-    for name in ("type", "mode", "uid", "gid", "mtime", "target", "xattrs", "device"):
-        before, after = getattr(left, name), getattr(right, name)
-        if before != after:
-            yield f"{name} {_shown(name, before)} and {_shown(name, after)}"
+def _changed(change: EntryChange) -> Iterator[str]:
+    assert change.before is not None and change.after is not None, "both sides have the path"
+    before, after = change.before.entry, change.after.entry
+    for name in change.what:
+        if name == "content":
+            yield f"content of {before.size} and {after.size} bytes"
+        else:
+            yield f"{name} {_shown(name, getattr(before, name))} and {_shown(name, getattr(after, name))}"
 
 
 def _shown(name: str, item: object) -> str:
