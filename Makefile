@@ -54,6 +54,7 @@ differential: install
 crash: install
 	@$(BIN)/python -m tests.crash_points
 	@$(BIN)/python -m tests.kill_points --rounds 40
+	@$(BIN)/python -m tests.package_kill_points --rounds 25
 
 bench: install
 	@$(BIN)/python benchmarks/run.py

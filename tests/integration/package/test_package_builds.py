@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -372,44 +369,6 @@ def test_a_root_that_is_gone_is_named(bench: Bench, tmp_path: Path) -> None:
     places = ("-r", str(tmp_path / "nowhere"), "-k", str(bench.fixture.key), "packages/x86_64/demo-1.0-r0.apk")
     answer = run_command(["package", "rebuild", *places], bench.directory, {"APKILN_CACHE": str(bench.cache)})
     assert answer.code == 8 and "nowhere" in answer.errors
-
-
-def _killed(start: Callable[[], subprocess.Popen[bytes]], after: float) -> None:
-    process = start()
-    time.sleep(after)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def test_a_build_killed_at_any_moment_leaves_a_usable_cache(bench: Bench) -> None:
-    text = script(
-        "sleep 0.3",
-        f"mkdir -p {OUT}/usr",
-        f"head -c 3000000 /dev/urandom > {OUT}/usr/r",
-        f"rm {OUT}/usr/r",
-        f"echo x > {OUT}/usr/x",
-    )
-    (bench.directory / "demo.yaml").write_text(text)
-    cache = bench.directory / "cache"
-    environment = {**os.environ, "APKILN_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = (sys.executable, "-m", "apkiln.cli.main", *bench.words("demo", "--cache-results"))
-
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command, cwd=bench.directory, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
-    for number in range(8):
-        _killed(start, 0.15 + 0.25 * number)
-        index = bench.directory / "packages/x86_64/APKINDEX.tar.gz"
-        if index.exists():
-            listed = parse_index_text(read_index(index.read_bytes()).text).records
-            for record in listed:
-                assert (bench.directory / f"packages/x86_64/{record.name_version}.apk").exists()
-    finished = subprocess.run(command, cwd=bench.directory, env=environment, capture_output=True, check=False)
-    assert finished.returncode == 0, finished.stderr.decode()
-    assert bench.package().info.name == "demo"
-    assert not list(cache.glob("builds/build-*")) and not list(cache.glob("trees/.building-*"))
 
 
 def test_apk_itself_verifies_and_installs_what_was_built(bench: Bench, tmp_path: Path) -> None:
