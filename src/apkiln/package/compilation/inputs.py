@@ -23,9 +23,10 @@ MAXIMUM_CHAIN = 50
 def resolve_inputs(declared: tuple[Input, ...], step: Step, scope: Scope, substitution: Substitution) -> dict[str, str]:
     """Every input that is visible inside the pipeline: the declared ones and those of the pipeline around.
 
-    A given value wins over one of the same name from around, that one over the default; an empty given value counts as none.
-    Inside a value, `${{inputs.x}}` of the input `x` itself means the one from around, any other name the new value.  Faults:
-    `unknown-input`, `missing-input`, `bad-digest`, `input-cycle`, at the `with` entry or at `uses`.
+    A declared input has the value given to it, else its default; an empty given value counts as none.  A value from around
+    is seen where no input of that name is declared, and as `${{inputs.x}}` inside the value of `x` itself; any other name
+    means the new value.  Faults: `unknown-input`, `missing-input`, `bad-digest`, `input-cycle`, at the `with` entry or at
+    `uses`.
     """
     return _Resolver(declared, step, scope, substitution).run()
 
@@ -70,18 +71,16 @@ class _Resolver:
         self.substitution.fault(message, "unknown-input", origin, name, hint)
 
     def _choose(self, item: Input, given: Mapping[str, Text]) -> None:
-        """Fill `written`, or `done` with the value from around."""
+        """Fill `written`."""
         value = given.get(item.name)
         if value is not None and value.text:
             self.written[item.name] = value
-        elif value is None and self.scope.inputs.get(item.name):
-            self.done[item.name] = self.scope.inputs[item.name]
-        else:
-            self.written[item.name] = item.default
-            if item.required and not item.default.text:
-                origin = value.origin if value is not None else self.step.uses.origin
-                message = f"pipeline `{self.step.uses.text}` needs the input `{item.name}`"
-                self.substitution.fault(message, "missing-input", origin)
+            return
+        self.written[item.name] = item.default
+        if item.required and not item.default.text:
+            origin = value.origin if value is not None else self.step.uses.origin
+            message = f"pipeline `{self.step.uses.text}` needs the input `{item.name}`"
+            self.substitution.fault(message, "missing-input", origin)
 
     def _value(self, name: str) -> str:
         if name in self.done:
@@ -102,7 +101,7 @@ class _Resolver:
             return self.scope.lookup(name)
         if other == inside and other in self.scope.inputs:
             return self.scope.inputs[other]
-        if other in self.written or other in self.done:
+        if other in self.written:
             return self._value(other)
         return self.scope.inputs.get(other)
 

@@ -136,7 +136,7 @@ def _overlaid(step: Step, file: Step) -> Step:
         condition=file.condition if file.condition != NO_CONDITION else step.condition,
         label=file.label or step.label,
         pipeline=(own, *file.pipeline) if own is not None else file.pipeline,
-        needs=(*step.needs, *file.needs),
+        needs=file.needs or step.needs,
         required_steps=file.required_steps if file.required_steps is not None else step.required_steps,
         working_directory=file.working_directory if file.working_directory != NO_TEXT else step.working_directory,
         environment=_merged(step.environment, file.environment),

@@ -89,11 +89,41 @@ def test_inputs(given: str, wanted: dict[str, str]) -> None:
     assert step.get("with", {}) == {name: value for name, value in wanted.items() if value != defaults[name]}
 
 
-def test_inputs_of_the_pipeline_around_are_seen_unless_given_anew() -> None:
+def test_a_declared_input_has_its_own_value_whatever_the_pipeline_around_has() -> None:
     outer = "inputs: {v: {default: outer}}\npipeline:\n  - uses: inner\n  - uses: inner\n    with: {v: own}\n"
     inner = "inputs: {v: {default: inner}}\npipeline: [{runs: '${{inputs.v}}'}]\n"
     step = compiled(f"{HEAD}pipeline: [{{uses: outer}}]\n", {"outer": outer, "inner": inner})["pipeline"][0]
-    assert [one["pipeline"][0]["runs"] for one in step["pipeline"]] == ["outer", "own"]
+    assert [one["pipeline"][0]["runs"] for one in step["pipeline"]] == ["inner", "own"]
+
+
+@pytest.mark.parametrize(
+    ("nested", "inner", "wanted"),
+    [
+        ("uses: inner", "pipeline: [{runs: '[${{inputs.v}}]'}]", "[outer]"),
+        ("uses: inner", "inputs: {v: {}}\npipeline: [{runs: '[${{inputs.v}}]'}]", "[]"),
+        ("uses: inner\n    with: {v: '<${{inputs.v}}>'}", "inputs: {v: {}}\npipeline: [{runs: '[${{inputs.v}}]'}]", "[<outer>]"),
+        ("uses: inner", "inputs: {v: {default: '${{inputs.v}}!'}}\npipeline: [{runs: '[${{inputs.v}}]'}]", "[outer!]"),
+        ("uses: inner", "inputs: {v: {default: '${{inputs.w}}!'}}\npipeline: [{runs: '[${{inputs.v}}]'}]", "[w!]"),
+        ("uses: inner", "inputs: {v: {default: '${{inputs.w}}!'}, w: {}}\npipeline: [{runs: '[${{inputs.v}}]'}]", "[!]"),
+    ],
+)
+def test_what_a_nested_pipeline_sees_of_the_inputs_around_it(nested: str, inner: str, wanted: str) -> None:
+    outer = f"inputs: {{v: {{default: outer}}, w: {{default: w}}}}\npipeline:\n  - {nested}\n"
+    step = compiled(f"{HEAD}pipeline: [{{uses: outer}}]\n", {"outer": outer, "inner": inner})["pipeline"][0]
+    assert step["pipeline"][0]["pipeline"][0]["runs"] == wanted
+
+
+def test_an_input_of_the_pipeline_around_does_not_satisfy_a_required_one() -> None:
+    outer = "inputs: {v: {default: outer}}\npipeline: [{uses: inner}]\n"
+    inner = "inputs: {v: {required: true}}\npipeline: [{runs: '${{inputs.v}}'}]\n"
+    found = faults(f"{HEAD}pipeline: [{{uses: outer}}]\n", {"outer": outer, "inner": inner})
+    assert [fault[0] for fault in found] == ["missing-input"]
+
+
+def test_needs_of_a_pipeline_file_replace_those_of_its_step() -> None:
+    text = f"{HEAD}pipeline:\n  - uses: p\n    needs: {{packages: [own]}}\n  - uses: q\n    needs: {{packages: [kept]}}\n"
+    shown = compiled(text, {"p": "needs: {packages: [theirs]}\nruns: x\n", "q": "runs: x\n"})
+    assert shown["environment"]["contents"]["packages"] == ["kept", "theirs"]
 
 
 def test_a_pipeline_file_lies_over_its_step() -> None:
