@@ -14,10 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from apkiln.core import canonical_json
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.generations import Seen, declared, mixed
@@ -20,6 +19,7 @@ from apkiln.acquire.verified_indexes import IndexRemark, Judge, verified_index
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.core.value import replace, value

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import NamedTuple
 from urllib.parse import unquote
 
 from apkiln.acquire.access import Access
@@ -14,6 +13,7 @@ from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FaultCollector, UnavailableError, UsageError, VerificationError
 from apkiln.core.limits import KIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.formats.apk.keys import Keyring, PublicKey, parse_public_key

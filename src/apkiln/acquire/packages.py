@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.repositories import Repository
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.formats.apk.keys import Keyring

@@ -6,18 +6,18 @@ and writes `/etc/apk/repositories`, where it may not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from enum import Enum
 
 from apkiln.core.errors import ApkilnError, FaultCollector, UsageError
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.core.secret import Secret, redact_url
 from apkiln.core.value import replace, value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.system.urls import endpoint_of, is_http, local_path
 
-_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
+_COMPONENT = pattern(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
 
 
 class Layout(Enum):

@@ -11,13 +11,14 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.repositories import Trust
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import EnvironmentFault, VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.index_names import mentioned_postings, provided_postings
 from apkiln.formats.apk.index_table import VERSION, IndexTable, write_table
 from apkiln.formats.apk.keys import Keyring

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import TYPE_CHECKING
 
 from apkiln.cli.resolve_arguments import add_lock_arguments, add_resolve_arguments, resolve_definition
 from apkiln.core.errors import UsageError
+from apkiln.core.pattern import pattern
 
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
@@ -30,7 +30,7 @@ _FORMATS = {
     "name-(version)": "{{.Name}} ({{.Version}})",
     "packagelock": "- {{.Name}}={{.Version}}",
 }
-_FIELD = re.compile(r"\{\{\s*\.(Name|Version|Source)\s*\}\}")
+_FIELD = pattern(r"\{\{\s*\.(Name|Version|Source)\s*\}\}")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 
 SIZES = {"sha1": 20, "sha256": 32, "sha512": 64}
 """Digest length in bytes by algorithm name."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from typing import BinaryIO, NamedTuple, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 from apkiln.core.errors import FormatError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, KIB, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 
 CHUNK = 256 * KIB

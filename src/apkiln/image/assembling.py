@@ -12,10 +12,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.deflate import member
 from apkiln.formats.deflate.checksum import combine

@@ -10,13 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from apkiln import __version__
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.assembling import LayerDigests
 from apkiln.image.configuration.model import SbomSettings

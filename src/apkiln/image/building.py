@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import PurePath, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.packages import AcquiredPackage, acquire_packages, open_package
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.oci import media_types

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from apkiln.core.errors import EnvironmentFault, FaultCollector, UnavailableError
 from apkiln.core.limits import Limits
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.core.secret import redact_url
 from apkiln.formats.yamlnode import stored
 from apkiln.formats.yamlnode.compose import compose
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from apkiln.system.store import Store
 
 _TABLE = "yaml-documents"
-_USER_PART = re.compile(rb"://[^/\s]*@")
+_USER_PART = pattern(rb"://[^/\s]*@")
 """Of a URL: a user name, and perhaps a password, which no cache gets to see."""
 
 

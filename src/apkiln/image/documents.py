@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 from apkiln.core.secret import redact_url
 from apkiln.formats.oci.documents import Configuration, Healthcheck, History, Pairs, Platform, Process, created_time
 from apkiln.image.assembling import StoredLayer
@@ -29,7 +29,7 @@ DEFAULT_ENVIRONMENT = (
 _NAMED_PACKAGES = 8
 """Packages that a history row names; more are counted."""
 _UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_DURATION = re.compile(r"(\d+)(?:\.(\d+))?(ns|us|µs|ms|s|m|h)")
+_DURATION = pattern(r"(\d+)(?:\.(\d+))?(ns|us|µs|ms|s|m|h)")
 
 
 class BuiltLayer(NamedTuple):

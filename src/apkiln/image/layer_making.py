@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.deflate.codec import Codec

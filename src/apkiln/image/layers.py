@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import NamedTuple
 
 from apkiln.core import canonical_json
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive import tar_writer

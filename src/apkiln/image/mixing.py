@@ -5,16 +5,16 @@ Loader paths, library places and versions differ, so such an image may start and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from apkiln.core.errors import ConflictError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 
 IMPORTED = "debian-base-layout"
 """Package that every image of imported Debian packages has: it owns the links that their loader is found by."""
-_LIBC = re.compile(r"so:(libc\.so\.6|libc\.musl-|ld-linux|ld-musl|libc\.so\b)")
+_LIBC = pattern(r"so:(libc\.so\.6|libc\.musl-|ld-linux|ld-musl|libc\.so\b)")
 """Names by which packages that are not imported need or provide a C library; imported ones have no such names."""
 
 

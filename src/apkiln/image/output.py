@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnavailableError, UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType

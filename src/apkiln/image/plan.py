@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.secret import redact_url
 from apkiln.core.value import value
 from apkiln.formats.apk.records import IndexRecord

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.indexes import LoadedIndex, load_indexes
@@ -13,6 +13,7 @@ from apkiln.acquire.packages import SelectedPackage
 from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.core.value import value

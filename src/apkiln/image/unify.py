@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cmp_to_key
-from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UndecidedError, UnsatisfiableError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import replace, value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.version import compare

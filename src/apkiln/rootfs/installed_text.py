@@ -5,8 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.attributes import attributes_digest
 from apkiln.formats.apk.contents import PackageContents
 from apkiln.formats.archive.entry import ContentEntry, EntryType

@@ -7,9 +7,9 @@ below then goes to the link's target, so that no path of the tree leads through 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from apkiln.core.errors import ConflictError, FaultCollector
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.rootfs.package_files import PackageFiles
 from apkiln.rootfs.replacing import claim

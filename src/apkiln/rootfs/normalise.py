@@ -9,8 +9,8 @@ images; every runtime uses the numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs.side_data import Position

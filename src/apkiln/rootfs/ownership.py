@@ -7,9 +7,9 @@ Paths in the tree are places that no symlink leads to: `bin/x` of a package beco
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from apkiln.core.errors import ConflictError, FaultCollector
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.merged_directories import NONE, MergedDirectories, merged_directories

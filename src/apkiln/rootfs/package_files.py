@@ -6,8 +6,8 @@ The long part (mode, ids, digests of every file) is decoded only when somebody a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.contents import PackageContents, PackageInfo
 from apkiln.formats.archive.entry import ContentEntry, EntryType
 from apkiln.rootfs.directory import Directory as Directory

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.value import value
 from apkiln.formats.apk.contents import PackageContents

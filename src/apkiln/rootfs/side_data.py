@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core.digest import Digest
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import field_names
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType

@@ -8,8 +8,8 @@ the world can be asked about; when an explanation is wanted, the facts about pac
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.solver.grounding import circles
 from apkiln.solver.satisfiability import ClauseSolver

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.dependency import Dependency, hits, parse_dependency
 from apkiln.solver.clauses import Fact
 from apkiln.solver.request import SolverRepository

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.formats.apk.records import IndexRecord

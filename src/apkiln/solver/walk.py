@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.solver.clauses import RuleBase
 from apkiln.solver.universe import Candidate

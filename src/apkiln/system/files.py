@@ -7,9 +7,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePath, PurePosixPath
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Protocol
 
 from apkiln.core.errors import ConflictError, FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.system.faults import fault_of, faults_named
 from apkiln.system.lock import claim, file_lock, remove_if_abandoned

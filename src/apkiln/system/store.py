@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from contextlib import AbstractContextManager
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Protocol
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 
-_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_KEY = pattern(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _CHUNK = 1 << 20
 _CHECKSUM = 16
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from apkiln.core.errors import UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import Secret, redact_url
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from functools import lru_cache
-from typing import NamedTuple
 
 from apkiln.core.errors import FaultCollector, FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.apk import version as versions
 
 
@@ -30,10 +31,10 @@ class Dependency(NamedTuple):
         return f"{'!' if self.conflict else ''}{self.name}{tag}{self.operator}{self.version}"
 
 
-_ITEM = re.compile(r"(!?)([^@<>=~]*)(?:@([^<>=~]*))?([<>=~]*)(.*)", re.DOTALL)
-_NAME = re.compile(r"[A-Za-z0-9._+,:/\[\]-]+")
-_PACKAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-_TAG = re.compile(r"[A-Za-z0-9_.-]+")
+_ITEM = pattern(r"(!?)([^@<>=~]*)(?:@([^<>=~]*))?([<>=~]*)(.*)", re.DOTALL)
+_NAME = pattern(r"[A-Za-z0-9._+,:/\[\]-]+")
+_PACKAGE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_TAG = pattern(r"[A-Za-z0-9_.-]+")
 _OPERATORS = {
     frozenset("="): "=",
     frozenset("<"): "<",

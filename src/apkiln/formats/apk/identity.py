@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError, VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk import dependency
 from apkiln.formats.apk.contents import PackageInfo

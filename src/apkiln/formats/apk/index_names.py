@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import chain, repeat
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 from apkiln.formats.apk.records import IndexRecord
 
 _UNUSUAL = "!<>~@"
 """Never in a provide as it should be written; apk passes over it all the same."""
 _OTHER_SPACE = b"\t\v\f\r\x1c\x1d\x1e\x1f"
 """What separates items in ASCII beside space and line feed."""
-_OPERATOR = re.compile("[<>=~@]")
+_OPERATOR = pattern("[<>=~@]")
 
 
 class Postings(NamedTuple):

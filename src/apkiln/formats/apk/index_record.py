@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from binascii import a2b_base64
 from collections.abc import Mapping
 from operator import methodcaller
 
+from apkiln.core.pattern import pattern
 from apkiln.formats.apk.records import IndexRecord
 
-_BLOCKS = re.compile(
+_BLOCKS = pattern(
     r"C:Q1(.*+)\nP:(.*+)\nV:(.*+)\nA:(.*+)\nS:(.*+)\nI:(.*+)\nT:(.*+)\nU:(.*+)\nL:(.*+)"
     r"(?:\no:(.*+))?(?:\nm:(.*+))?(?:\nt:(.*+))?(?:\nc:(.*+))?(?:\nk:(.*+))?(?:\nD:(.*+))?(?:\np:(.*+))?(?:\ni:(.*+))?"
     r"(?:\n\n++|\n?\Z)|(.++(?:\n.++)*+)"

@@ -13,10 +13,10 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
-from typing import NamedTuple
 from zlib import crc32
 
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.index_names import Postings, mentioned_name, provided_names
 from apkiln.formats.apk.index_record import read_records
 from apkiln.formats.apk.records import IndexRecord

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress
 from operator import itemgetter
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.apk import dependency, version
 from apkiln.formats.apk.identity import identity_text
 from apkiln.formats.apk.index_record import read_records, record_of_fields
@@ -24,7 +25,7 @@ KNOWN = frozenset("CPVASITULomtckDpi")
 DATABASE_ONLY = frozenset("FMRZrqasfg")
 """Letters of the installed database, ignored in an index."""
 _LARGEST = 1 << 63
-_BLOCKS = re.compile(
+_BLOCKS = pattern(
     rb"(C:Q1([A-Za-z0-9+/]{26}[AEIMQUYcgkosw048]=)\nP:([A-Za-z0-9][A-Za-z0-9._+-]*+)\nV:([a-z0-9._~-]++)\nA:[a-z0-9_]++"
     rb"\nS:[0-9]{1,18}+\nI:[0-9]{1,18}+\nT:.*+\nU:.*+\nL:.*+"
     rb"(?:\no:.*+)?(?:\nm:.*+)?(?:\nt:[0-9]{1,18}+)?(?:\nc:.*+)?(?:\nk:[0-9]{1,18}+)?"
@@ -289,8 +290,8 @@ def _value(block: str, letter: str) -> str:
 
 def _spelling_hint(text: str) -> str:
     """` (write …)` for the usual slips: `1.2-1` for `1.2-r1`, `1.2-rc1` for `1.2_rc1`."""
-    for pattern, replacement in ((r"-([0-9]+)$", r"-r\1"), (r"-((?:alpha|beta|pre|rc|p)[0-9]*)", r"_\1"), (r"^v", "")):
-        spelled = re.sub(pattern, replacement, text)
+    for slip, replacement in ((r"-([0-9]+)$", r"-r\1"), (r"-((?:alpha|beta|pre|rc|p)[0-9]*)", r"_\1"), (r"^v", "")):
+        spelled = re.sub(slip, replacement, text)
         if spelled != text and version.is_valid(spelled):
             return f" (write `{spelled}`)"
     return ""

@@ -6,7 +6,6 @@ v2 signatures name a key by its file name, so the name belongs to the key.  `cry
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import KIB
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.core.value import value
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _LARGEST = 64 * KIB
 _SMALLEST_RSA = 2048
-_NAME = re.compile(r"[^\x00-\x20\x7f/.-][^\x00-\x20\x7f/]*")
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----")
+_NAME = pattern(r"[^\x00-\x20\x7f/.-][^\x00-\x20\x7f/]*")
+_BLOCK = pattern(rb"-----BEGIN ([A-Z ]+)-----")
 
 
 def is_key_name(name: str) -> bool:

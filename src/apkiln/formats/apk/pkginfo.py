@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from apkiln.core.errors import FaultCollector, FormatError
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.apk import dependency, version
 from apkiln.formats.apk.contents import PackageInfo
 
@@ -15,9 +15,9 @@ _SINGLE = frozenset(
     {"pkgname", "pkgver", "arch", "pkgdesc", "url", "origin", "maintainer", "commit", "triggers", "datahash", *_NUMBERS}
 )
 _REQUIRED = ("pkgname", "pkgver", "arch")
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
-_CONTROL_OR_TAB = re.compile("[\x00-\x1f\x7f]")
-_DATA_HASH = re.compile("[0-9a-f]{64}")
+_CONTROL = pattern("[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL_OR_TAB = pattern("[\x00-\x1f\x7f]")
+_DATA_HASH = pattern("[0-9a-f]{64}")
 _VENDORED = "vendored = "
 _PLACE = "control/.PKGINFO"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from apkiln.core.errors import VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.apk.keys import Keyring, PublicKey, is_key_name
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.archive.tar_reader import TarReader
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 PREFIX = ".SIGN."
 ALGORITHMS = {"RSA": "sha1", "RSA256": "sha256", "RSA512": "sha512"}
 """Digest behind each algorithm name; all are RSA PKCS#1 v1.5."""
-_NAME = re.compile(r"\.SIGN\.([A-Z0-9]+)\.(.+)", re.DOTALL)
+_NAME = pattern(r"\.SIGN\.([A-Z0-9]+)\.(.+)", re.DOTALL)
 _MOST = 64
 
 

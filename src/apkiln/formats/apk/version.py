@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_PREFIX = re.compile(
+from apkiln.core.pattern import pattern
+
+_PREFIX = pattern(
     r"([0-9]+)((?:\.[0-9]+)*)([a-z]?)((?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)(?![a-z])[0-9]*)*)(~[0-9a-f]+)?(-r[0-9]+)?"
 )
-_SUFFIX = re.compile(r"_([a-z]+)([0-9]*)")
+_SUFFIX = pattern(r"_([a-z]+)([0-9]*)")
 _SUFFIX_PARTS = {name: bytes((0, rank)) for rank, name in enumerate(("alpha", "beta", "pre", "rc"))} | {
     name: bytes((6, rank)) for rank, name in enumerate(("cvs", "svn", "git", "hg", "p"))
 }

@@ -5,15 +5,14 @@ The form used everywhere: relative, `/` between components, no `./`, no leading 
 
 from __future__ import annotations
 
-import re
-
 from apkiln.core.errors import NOWHERE, FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 
-CONTROL = re.compile("[\x00-\x1f\x7f]")
+CONTROL = pattern("[\x00-\x1f\x7f]")
 """Characters that no path, link target or field may hold: they would inject lines into text databases."""
-_SUSPECT = re.compile(r"[\x00-\x1f\x7f]|//|(?:^|/)\.\.?(?:/|$)|^/|/$|^$")
+_SUSPECT = pattern(r"[\x00-\x1f\x7f]|//|(?:^|/)\.\.?(?:/|$)|^/|/$|^$")
 
 
 def fault(path: str, limits: Limits = DEFAULT_LIMITS) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive.tar_writer import XATTR_KEYWORD
 
 _XATTR = XATTR_KEYWORD.encode()

@@ -6,15 +6,15 @@ global headers, GNU long names.  Rules that concern several entries together are
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from struct import Struct
-from typing import NamedTuple
 from zlib import adler32
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive import pax
 from apkiln.formats.archive.chunk_reader import ChunkReader
@@ -24,7 +24,7 @@ from apkiln.formats.archive.tar_rules import STRICT, Report, TarRules
 BLOCK = 512
 _ZERO = bytes(BLOCK)
 _FIELDS = Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
-_NUMBER = re.compile(rb" *([0-7]*)[ \0]*")
+_NUMBER = pattern(rb" *([0-7]*)[ \0]*")
 _TYPES = {kind.value.encode(): kind for kind in EntryType} | {b"7": EntryType.FILE}
 _META = frozenset({b"x", b"g", b"L", b"K"})
 _POSIX = b"ustar\x0000"

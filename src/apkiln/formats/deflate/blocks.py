@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.deflate import huffman, libz
 
 

@@ -8,8 +8,8 @@ Equal slices give equal bytes: no name, no time, no level, operating system 255.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.deflate.checksum import combine
 
 HEADER = bytes.fromhex("1f8b08000000000000ff")

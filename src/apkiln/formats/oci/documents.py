@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.oci import media_types
 

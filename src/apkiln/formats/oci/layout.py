@@ -6,10 +6,10 @@ A list is a directory, or, member by member in its order, a tar archive.  Indexe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Descriptor, Index, Manifest, Pairs, Platform, describe, encode_index, encode_manifest
 from apkiln.formats.oci.reference import Reference

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
-
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError, UsageError
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
-_NAME = re.compile(rf"(?:({_DOMAIN})/)?({_PART}(?:/{_PART})*)")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_NAME = pattern(rf"(?:({_DOMAIN})/)?({_PART}(?:/{_PART})*)")
+_TAG = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LONGEST_NAME = 255
 
 

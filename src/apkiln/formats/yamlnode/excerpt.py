@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_USER_PART = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+from apkiln.core.pattern import pattern
+
+_USER_PART = pattern(r"(?<=://)[^/@\s]+(?=@)")
 _LONGEST = 160
 """Characters of a line that are shown."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})

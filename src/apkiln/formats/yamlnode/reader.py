@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence as Listing
-from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.yamlnode.excerpt import excerpt, without_passwords
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.formats.yamlnode.node import Document, Mapping, Node, Scalar, Sequence
@@ -15,7 +15,7 @@ from apkiln.formats.yamlnode.node import Document, Mapping, Node, Scalar, Sequen
 TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"})
 FALSE = frozenset({"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "N"})
 
-_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|0[0-7_]*|[1-9][0-9_]*)")
+_INTEGER = pattern(r"[-+]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|0[0-7_]*|[1-9][0-9_]*)")
 _LONGEST_INTEGER = 40
 _LARGEST_MODE = 0o7777
 _EXCERPTS = 100

@@ -6,16 +6,17 @@ import re
 from base64 import b64decode
 
 from apkiln.core.errors import ApkilnError
+from apkiln.core.pattern import pattern
 
-_ARCHITECTURE = re.compile(r"[A-Za-z0-9_]+([/.-][A-Za-z0-9_]+)*")
-_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(?:tcp|udp|sctp))?")
-_DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
-_OS_RELEASE_KEY = re.compile(r"[A-Z][A-Z0-9_]*")
-_ACCOUNT_NAME = re.compile(r"[^\s:/,\x00-\x1f\x7f-][^\s:/,\x00-\x1f\x7f]*")
-_SERVICE_NAME = re.compile(r"(?!\.{1,2}$)[^/\x00-\x1f]+")
-_CONTENT_NAME = re.compile(r"[a-zA-Z0-9_-]+[a-zA-Z0-9_.-]*")
+_ARCHITECTURE = pattern(r"[A-Za-z0-9_]+([/.-][A-Za-z0-9_]+)*")
+_PORT = pattern(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(?:tcp|udp|sctp))?")
+_DURATION = pattern(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
+_OS_RELEASE_KEY = pattern(r"[A-Z][A-Z0-9_]*")
+_ACCOUNT_NAME = pattern(r"[^\s:/,\x00-\x1f\x7f-][^\s:/,\x00-\x1f\x7f]*")
+_SERVICE_NAME = pattern(r"(?!\.{1,2}$)[^/\x00-\x1f]+")
+_CONTENT_NAME = pattern(r"[a-zA-Z0-9_-]+[a-zA-Z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_URI = re.compile(r"[a-z][a-z0-9+.-]*:[^\s#]+")
+_URI = pattern(r"[a-z][a-z0-9+.-]*:[^\s#]+")
 
 
 def architecture(text: str) -> str:

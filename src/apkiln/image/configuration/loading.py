@@ -8,10 +8,10 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import NamedTuple
 
 from apkiln.core.errors import ApkilnError, ConfigurationError, FaultCollector, FaultGroup, UnavailableError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.formats.yamlnode.compose import compose

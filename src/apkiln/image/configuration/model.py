@@ -6,9 +6,8 @@ functions, not filled in, so that a definition can be shown as it was written.  
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from apkiln.core.arch import KNOWN, Arch, parse_architectures
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.core.value import uncompared, value

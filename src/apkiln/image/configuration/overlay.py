@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.image.configuration import forms
 from apkiln.image.configuration.merge import union

@@ -6,9 +6,9 @@ Lines of packages stay byte for byte; ours are appended.  A file that a package 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError, FaultCollector, InputError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.configuration.model import Accounts, Group, User

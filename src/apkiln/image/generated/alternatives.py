@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft

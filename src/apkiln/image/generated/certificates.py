@@ -7,12 +7,12 @@ packages is appended to every bundle that exists, and to Java's trust store.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from apkiln.core.errors import ApkilnError, ConfigurationError, FaultCollector, FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.configuration.model import NamedContent
 from apkiln.image.generated.draft import Draft
@@ -25,7 +25,7 @@ BUNDLES = (
     "kaniko/ssl/certs/ca-certificates.crt",
 )
 JAVA_STORE = "etc/ssl/certs/java/cacerts"
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_NAME = pattern(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _SUFFIXES = (".crt", ".pem")
 
 

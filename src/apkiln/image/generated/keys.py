@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from apkiln.core.errors import ConfigurationError, ConflictError, FaultCollector
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.configuration.model import NamedContent
 from apkiln.image.generated.draft import Draft
 
 DIRECTORY = "etc/apk/keys"
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_NAME = pattern(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def build_keys(draft: Draft, keys: Iterable[tuple[str, bytes]]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from apkiln.core.arch import Arch
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft
 
@@ -19,7 +20,7 @@ RULE = "library-cache"
 PATH = "etc/ld.so.cache"
 CONFIGURATION = "etc/ld.so.conf"
 _FIRST_DIRECTORY = "/lib"
-_LIBRARY = re.compile(r"(?:lib|ld-).*\.so")
+_LIBRARY = pattern(r"(?:lib|ld-).*\.so")
 _INCLUDE_LIMIT = 8
 """Depth of `include`."""
 _ELF = {
@@ -100,8 +101,8 @@ def _read_configuration(draft: Draft, path: str, depth: int) -> Iterator[str]:
         if words[0] != "include":
             yield "/" + words[0].partition("=")[0].strip("/")
             continue
-        for pattern in words[1:] if depth else ():
-            for included in _matching(draft, pattern):
+        for glob in words[1:] if depth else ():
+            for included in _matching(draft, glob):
                 yield from _read_configuration(draft, included, depth - 1)
 
 

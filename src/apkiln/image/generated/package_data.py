@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import path as paths
 from apkiln.image.generated.draft import Draft
