@@ -21,6 +21,7 @@ from apkiln.repository.ledger.actions import Finding, Manifest, Opened, Uploaded
 from apkiln.repository.ledger.packages import Package
 from apkiln.repository.ledger.state import Transaction
 from apkiln.repository.promotion import Promotion
+from apkiln.repository.service import RepositoryService
 from apkiln.system.blob_store import pieces
 from apkiln.system.blob_store_directory import DirectoryBlobs
 from apkiln.system.clock import SystemClock
@@ -51,9 +52,9 @@ class Trusting(Promotion):
         return ()
 
 
-def fill(where: Places, count: int) -> None:
-    """Accepted packages without the cost of uploading and judging them one by one."""
-    service = created(where, POLICY)
+def fill(where: Places, count: int, begun: RepositoryService | None = None) -> None:
+    """Accepted packages without the cost of uploading and judging them one by one; `begun`: a repository with its keys."""
+    service = begun or created(where, POLICY)
     service.promotion.__class__ = Trusting
     for start in range(0, count, BATCH):
         made = [synthetic(number) for number in range(start, min(count, start + BATCH))]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import configparser
 import hashlib
 import re
+import socket
 import subprocess
+import threading
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +140,53 @@ def test_nginx_takes_the_site(tmp_path: Path) -> None:
     client("nginx")
     checked = Nginx(tmp_path / "nginx", 1).test()
     assert checked.returncode == 0, checked.stderr
+
+
+class Together(BaseHTTPRequestHandler):
+    """Answers nobody before two have asked."""
+
+    protocol_version = "HTTP/1.1"
+    barrier = threading.Barrier(2, timeout=4)
+
+    def do_GET(self) -> None:
+        try:
+            self.barrier.wait()
+            status = 200
+        except threading.BrokenBarrierError:
+            status = 504
+        self.send_response(status)
+        self.send_header("Cache-Control", "no-cache, no-transform")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_readers_of_one_document_do_not_queue(tmp_path: Path) -> None:
+    """A cache that locks what it may not keep lets one reader through at a time, half a second each."""
+    client("nginx")
+    stub = ThreadingHTTPServer(("127.0.0.1", 0), Together)
+    threading.Thread(target=stub.serve_forever, daemon=True).start()
+    nginx = Nginx(tmp_path / "nginx", stub.server_address[1])
+    process = subprocess.Popen(nginx.program)
+    url = f"http://127.0.0.1:{nginx.port}"
+
+    def listening() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", nginx.port)) == 0
+
+    try:
+        wait(listening)
+        for path in ("/os/current", "/os/generation.json", "/os/-/packages/zlib", "/os/withdrawn.json"):
+            with ThreadPoolExecutor(2) as pool:
+                statuses = list(pool.map(lambda _, path=path: get(url, path).status_code, range(2)))
+            assert statuses == [200, 200], path
+    finally:
+        process.terminate()
+        process.wait(30)
+        stub.shutdown()
+        stub.server_close()
 
 
 def get(url: str, path: str, method: str = "GET", **headers: str) -> httpx.Response:

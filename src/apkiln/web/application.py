@@ -80,7 +80,7 @@ class Application:
         if scope["type"] == "lifespan":
             await self._api(scope, receive, send)
             return
-        if scope["type"] != "http":
+        if scope["type"] != "http" or await self._front.at_once(scope, send):
             return
         await self._recognise(scope)
         name, rest = split_path(scope["path"], {**self.hosted, **self.views})

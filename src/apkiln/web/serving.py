@@ -20,6 +20,7 @@ from apkiln.repository.filtering import FilteredView
 from apkiln.repository.front import CANDIDATE, Answer, found, refusal
 from apkiln.repository.service import RepositoryService
 from apkiln.web.conditional import Part, Requested, http_date, part_of
+from apkiln.web.prepared import Prepared, PreparedAnswers
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -67,25 +68,51 @@ class Front:
         self._now = now
         self._private = frozenset(private)
         self._recent = RecentBlobs()
+        self._prepared = PreparedAnswers()
         self._limiter: anyio.CapacityLimiter | None = None
         self.counts: dict[int, int] = {}
         """Responses by status."""
+
+    async def at_once(self, scope: Scope, send: Send) -> bool:
+        """Answer what was answered before and is still true; whether it was."""
+        reply = self._prepared.reply(scope["method"], _raw_path(scope), scope["headers"])
+        if reply is None:
+            return False
+        body: bytes | None = reply.body
+        if reply.blob and (body := self._recent.get(reply.blob)) is None:
+            return False
+        await self._begin(send, reply.status, list(reply.headers))
+        await send({"type": "http.response.body", "body": body})
+        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
         if method not in ("GET", "HEAD"):
             await self._send_small(send, refusal(405, "method", "only GET and HEAD"), [(b"allow", b"GET, HEAD")], head=False)
             return
-        raw = scope.get("raw_path") or scope["path"].encode()
-        answer = await self._answer(raw.partition(b"?")[0].decode("latin-1"))
-        if split_path(scope["path"], self._services)[0] in self._private:
+        name, rest = split_path(_raw_path(scope).decode("latin-1"), self._services)
+        if name != split_path(scope["path"], self._services)[0]:
+            name = ""  # whoever let this pass looked at another repository's name
+        service = self._services.get(name)
+        moment = service.state.head.number if service is not None else 0
+        answer = await self._answer(service, rest)
+        if name in self._private:
             answer = answer._replace(cache=answer.cache.replace("public", "private"))
-        if answer.status != 200:
+        if answer.status != 200 or service is None:
             extra = [(b"location", answer.location.encode())] if answer.location else []
             await self._send_small(send, answer, extra, head=method == "HEAD")
             return
-        service = self._services[split_path(scope["path"], self._services)[0]]
-        await self._send_representation(scope, send, service, answer, head=method == "HEAD")
+        size = await self._send_representation(scope, send, service, answer, head=method == "HEAD")
+        if size is not None and name not in self._private and not rest.startswith(CANDIDATE):
+            self._prepare(_raw_path(scope), service, moment, answer, size)
+
+    def _prepare(self, path: bytes, service: RepositoryService, moment: int, answer: Answer, size: int) -> None:
+        """Keep an answer.  `moment` is from before it was made, and a row counts once it is folded into the state: what was
+        made while one came is old as soon as it is there."""
+        etag = _etag(answer)
+        headers = tuple(_headers(answer, etag, Part(200, 0, size), size))
+        made = Prepared(lambda: service.state.head.number, moment, headers, etag.encode(), answer.blob, answer.body)
+        self._prepared.put(path, made)
 
     async def view(self, scope: Scope, send: Send, view: FilteredView, path: str, *, private: bool) -> None:
         """What a filtered view has at a path (as it came)."""
@@ -101,9 +128,7 @@ class Front:
         else:
             await self._send_small(send, answer, [], head=head)
 
-    async def _answer(self, path: str) -> Answer:
-        name, rest = split_path(path, self._services)
-        service = self._services.get(name)
+    async def _answer(self, service: RepositoryService | None, rest: str) -> Answer:
         if service is None or not rest:
             return refusal(404, "not-found", "there is nothing at this path")
         if rest.startswith((CANDIDATE, "keys/")) or "/" not in rest:
@@ -127,7 +152,8 @@ class Front:
 
     async def _send_representation(
         self, scope: Scope, send: Send, service: RepositoryService, answer: Answer, *, head: bool
-    ) -> None:
+    ) -> int | None:
+        """Bytes of the whole representation; None when there is none after all."""
         data = answer.body if not answer.blob else self._recent.get(answer.blob)
         size: int | None = len(data) if data is not None else None
         if size is None:
@@ -135,12 +161,11 @@ class Front:
                 size, data = await anyio.to_thread.run_sync(self._load, service, answer.blob, limiter=self._threads())
             except ApkilnError as error:
                 await self._send_small(send, refusal(503, error.reason, error.message), [], head=head)
-                return
+                return None
         if size is None:
             await self._send_small(send, refusal(500, "blob-missing", "a listed file is not in the store"), [], head=head)
-            return
-        digest = answer.blob or answer.digest
-        etag = f'"sha256:{digest}"' if digest else ""
+            return None
+        etag = _etag(answer)
         part = part_of(_requested(scope), size, etag or '""', answer.modified)
         headers = _headers(answer, etag, part, size)
         await self._begin(send, part.status, headers)
@@ -150,6 +175,7 @@ class Front:
             await send({"type": "http.response.body", "body": data[part.start : part.end]})
         else:
             await self._stream(send, service, answer.blob, part)
+        return size
 
     def _load(self, service: RepositoryService, blob: str) -> tuple[int | None, bytes | None]:
         digest = Digest.sha256(bytes.fromhex(blob))
@@ -202,6 +228,17 @@ def split_path(path: str, names: Mapping[str, object]) -> tuple[str, str]:
                 return begin, ""
         position = max(path.rfind("/", 0, position), path.rfind("@", 0, position))
     return "", ""
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """As it came, without the query."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.partition(b"?")[0]
+
+
+def _etag(answer: Answer) -> str:
+    digest = answer.blob or answer.digest
+    return f'"sha256:{digest}"' if digest else ""
 
 
 def _requested(scope: Scope) -> Requested:
