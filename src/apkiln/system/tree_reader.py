@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from apkiln.formats.archive.entry import Entry, EntryType
-from apkiln.system.faults import faults_named
+from apkiln.system.faults import fault_of, faults_named
 
 _CHUNK = 256 * 1024
 _TYPES = {
@@ -28,34 +28,51 @@ def read_tree(root: Path) -> Iterator[tuple[Entry, Iterator[bytes]]]:
     Names of one file after the first are hard links.  Raises UnavailableError `missing-file`, EnvironmentFault
     `no-permission`.
     """
-    with faults_named(root, "read"):
-        device = root.stat().st_dev
-    yield from _walk(root, "", device, {})
+    for entry, path in _walked(root):
+        yield entry, iter(_content(path)) if entry.type is EntryType.FILE else iter(())
 
 
 def read_entries(root: Path) -> tuple[Entry, ...]:
     """The entries of `read_tree` without their contents, which `read_file` gives later."""
-    return tuple(entry for entry, _ in read_tree(root))
+    return tuple(entry for entry, _ in _walked(root))
 
 
-def read_file(root: Path, path: str) -> Iterator[bytes]:
-    """The content of a regular file below `root` in chunks; a link in its place is not followed.  Errors of `read_tree`."""
-    return _content(str(root / path))
+def read_file(root: Path, path: str) -> Iterable[bytes]:
+    """The content of a regular file below `root` in chunks; a link in its place is not followed.  Errors of `read_tree`.
+
+    A file of no more than one chunk is read, and closed, by the call."""
+    return _content(f"{root}/{path}")
 
 
-def _walk(directory: Path, path: str, device: int, seen: dict[tuple[int, int], str]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+def _walked(root: Path) -> Iterator[tuple[Entry, str]]:
+    """Entries, each with its path on the disk."""
+    with faults_named(root, "read"):
+        device = root.stat().st_dev
+    seen: dict[tuple[int, int], str] = {}
+    # Directories that are being listed, with where in them the walk is: 20,000 files pass no chain of generators.
+    open_directories = [("", iter(_listed(str(root))))]
+    while open_directories:
+        above, items = open_directories[-1]
+        for item in items:
+            try:
+                status = item.stat(follow_symlinks=False)
+                kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+                if kind is None or status.st_dev != device:
+                    continue
+                entry = _entry(item, f"{above}{item.name}", kind, status, seen)
+            except OSError as error:
+                raise fault_of(error, item.path, "read") from error
+            yield entry, item.path
+            if kind is EntryType.DIRECTORY:
+                open_directories.append((f"{entry.path}/", iter(_listed(item.path))))
+                break
+        else:
+            open_directories.pop()
+
+
+def _listed(directory: str) -> list[os.DirEntry[str]]:
     with faults_named(directory, "read"), os.scandir(directory) as found:
-        entries = sorted(found, key=lambda item: os.fsencode(item.name))
-    for item in entries:
-        with faults_named(item.path, "read"):
-            status = item.stat(follow_symlinks=False)
-            kind = _TYPES.get(stat.S_IFMT(status.st_mode))
-            if kind is None or status.st_dev != device:
-                continue
-            entry = _entry(item, f"{path}/{item.name}" if path else item.name, kind, status, seen)
-        yield entry, _content(item.path) if entry.type is EntryType.FILE else iter(())
-        if kind is EntryType.DIRECTORY:
-            yield from _walk(Path(item.path), entry.path, device, seen)
+        return sorted(found, key=lambda item: os.fsencode(item.name))
 
 
 def _entry(item: os.DirEntry[str], path: str, kind: EntryType, status: os.stat_result, seen: dict[tuple[int, int], str]) -> Entry:
@@ -87,7 +104,24 @@ def _attributes(path: str) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in kept)
 
 
-def _content(path: str) -> Iterator[bytes]:
+def _content(path: str) -> Iterable[bytes]:
+    """A file of more than one chunk is opened when its first chunk is asked for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            size = os.fstat(descriptor).st_size
+            # One byte more is asked for: when it does not come, this is all.
+            content = os.read(descriptor, size + 1) if size <= _CHUNK else b""
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise fault_of(error, path, "read") from error
+    if len(content) == size:
+        return (content,) if content else ()
+    return _chunks(path)
+
+
+def _chunks(path: str) -> Iterator[bytes]:
     with faults_named(path, "read"):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:

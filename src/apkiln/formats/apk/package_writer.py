@@ -126,6 +126,7 @@ def write_around(
     *,
     signers: Sequence[SectionSigner] = (),
     algorithms: Sequence[str] = ("RSA256",),
+    executor: Executor | None = None,
 ) -> WrittenPackage:
     """A package from a data member that `write_data` made; `chunks` are its bytes, `draft.entries` is not looked at.
 
@@ -144,9 +145,11 @@ def write_around(
         whole.update(part)
         write(part)
     for part in chunks:
+        compared = executor.submit(member.update, part) if executor is not None else member.update(part)
         whole.update(part)
-        member.update(part)
         write(part)
+        if compared is not None:
+            compared.result()
     if member.digest() != data.sha256:
         place = Origin(member="data", package=info.name_version)
         raise VerificationError("the data member changed while it was packed", reason="data-hash-mismatch", origin=place)

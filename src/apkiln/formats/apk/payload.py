@@ -119,7 +119,11 @@ def other_stream(payload: Payload, content: ContentReader) -> Iterator[bytes]:
     for item in payload.others:
         entry = item.entry
         if entry.type is EntryType.FILE:
-            yield from _file(item, content, digests)
+            chunks = content(item.source)
+            if type(chunks) is tuple and len(chunks) == 1 and len(chunks[0]) == entry.size <= _SMALL:
+                yield _small_file(entry, chunks[0], digests)
+            else:
+                yield from _file(item, chunks, content, digests)
         elif entry.type is EntryType.HARDLINK:
             yield header(_stated(entry, digests[entry.target]), PACKAGE)
         elif entry.type is EntryType.SYMLINK:
@@ -129,10 +133,16 @@ def other_stream(payload: Payload, content: ContentReader) -> Iterator[bytes]:
             yield header(entry, PACKAGE)
 
 
-def _file(item: Item, content: ContentReader, digests: dict[str, str]) -> Iterator[bytes]:
+def _small_file(entry: Entry, content: bytes, digests: dict[str, str]) -> bytes:
+    digest = digests[entry.path] = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    head = _PLAIN.header(entry, digest) or header(_stated(entry, digest), PACKAGE)
+    return b"".join((head, content, padding(entry.size)))
+
+
+def _file(item: Item, chunks: Iterable[bytes], content: ContentReader, digests: dict[str, str]) -> Iterator[bytes]:
     entry, hasher, size = item.entry, hashlib.sha1(usedforsecurity=False), 0
     kept: list[bytes] = []
-    for chunk in content(item.source):
+    for chunk in chunks:
         hasher.update(chunk)
         size += len(chunk)
         if entry.size <= KEPT and size <= entry.size:

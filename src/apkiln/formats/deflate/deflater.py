@@ -26,16 +26,16 @@ class Deflater:
 
     def __init__(self, codec: Codec, executor: Executor | None = None, *, ahead: int = 2, piece_size: int = PIECE) -> None:
         self.crc = 0
-        """CRC-32 of all pieces so far; of everything after `finish`."""
+        """CRC-32 of all slices so far; of everything after `finish`."""
         self.length = 0
-        """Uncompressed bytes of all pieces so far."""
+        """Uncompressed bytes of all slices so far."""
         self._codec = codec
         self._executor = executor
         self._ahead = ahead
         self._piece_size = piece_size
         self._pending: list[bytes | memoryview] = []
         self._held = 0
-        self._running: deque[tuple[Future[bytes], int, int]] = deque()
+        self._running: deque[Future[Slice]] = deque()
 
     def feed(self, chunk: bytes | memoryview) -> Iterator[Slice]:
         """Take a chunk; the slices that are ready.  The iterator must be exhausted before the next call.
@@ -66,22 +66,29 @@ class Deflater:
         self._held += len(chunk)
 
     def _compress(self) -> Iterator[Slice]:
-        piece = b"".join(self._pending)
+        parts = tuple(self._pending)
         self._pending.clear()
         self._held = 0
-        crc = zlib.crc32(piece)
-        self.crc = combine(self.crc, crc, len(piece))
-        self.length += len(piece)
         if self._executor is None:
-            yield Slice(self._codec.compress_piece(piece), crc, len(piece))
+            yield self._counted(_packed(self._codec, parts))
             return
-        self._running.append((self._executor.submit(self._codec.compress_piece, piece), crc, len(piece)))
+        self._running.append(self._executor.submit(_packed, self._codec, parts))
         while len(self._running) > self._ahead:
             yield self._collect()
 
     def _collect(self) -> Slice:
-        future, crc, length = self._running.popleft()
-        return Slice(future.result(), crc, length)
+        return self._counted(self._running.popleft().result())
+
+    def _counted(self, made: Slice) -> Slice:
+        self.crc = combine(self.crc, made.crc, made.length)
+        self.length += made.length
+        return made
+
+
+def _packed(codec: Codec, parts: tuple[bytes | memoryview, ...]) -> Slice:
+    """One piece, given in parts: joined and summed where it is compressed, beside the caller."""
+    piece = parts[0] if len(parts) == 1 else b"".join(parts)
+    return Slice(codec.compress_piece(bytes(piece)), zlib.crc32(piece), len(piece))
 
 
 def compress_slices(codec: Codec, content: bytes | memoryview) -> tuple[Slice, ...]:

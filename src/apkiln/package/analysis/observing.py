@@ -58,7 +58,12 @@ class Observer:
             if held == path:
                 self._held = ("", [])
                 return chunks
-            return self._observed(self._files[path], content(path))
+            passing = content(path)
+            if type(passing) is tuple and len(passing) == 1 and self._files[path].size <= KEPT:
+                # All of it is there: looked at now, without a generator between.
+                self._learn(self._files[path], list(passing), whole=True)
+                return passing
+            return self._observed(self._files[path], passing)
 
         return read
 
@@ -82,12 +87,17 @@ class Observer:
             if whole or not kept:
                 kept.append(chunk)
             yield chunk
-        if entry.path not in self._facts and entry.size:
-            facts = file_facts(entry, kept, whole=whole, alike=(entry.path.rpartition("/")[2], entry.size) in self._alike)
-            if facts is not None:
-                self._facts[entry.path] = facts
+        self._learn(entry, kept, whole=whole)
         if KEPT < entry.size <= HELD:
             self._held = (entry.path, kept)
+
+    def _learn(self, entry: Entry, chunks: list[bytes], *, whole: bool) -> None:
+        if not entry.size or not chunks or entry.path in self._facts:
+            return
+        alike = bool(self._alike) and (entry.path.rpartition("/")[2], entry.size) in self._alike
+        facts = file_facts(entry, chunks, whole=whole, alike=alike)
+        if facts is not None:
+            self._facts[entry.path] = facts
 
 
 def walk_key(entry: Entry) -> list[bytes]:

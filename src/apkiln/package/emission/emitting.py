@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from apkiln.core import canonical_json
 from apkiln.core.errors import ConflictError, FaultCollector, UsageError, ViolationError
 from apkiln.core.origin import Origin
-from apkiln.core.value import value
+from apkiln.core.value import replace, value
 from apkiln.formats.apk.package_writer import DataMember, PackageDraft, WrittenPackage, write_around, write_data
 from apkiln.formats.apk.signing import SectionSigner
 from apkiln.formats.attestation import dsse
@@ -52,7 +52,7 @@ class EmissionAccess:
     codec: Codec
     signers: Sequence[SectionSigner] = ()
     executor: Executor | None = None
-    """Compresses beside the caller; None: large packages get one of their own.  The bytes do not depend on it."""
+    """Compresses and hashes beside the caller; None: large packages get one of their own.  The bytes do not depend on it."""
 
 
 class _Member(NamedTuple):
@@ -76,6 +76,10 @@ def emit(request: EmissionRequest, trees: Sequence[OutputTree], access: Emission
         raise UsageError("provenance is a signed statement, and there is no key", reason="no-signer", hint="name a signing key")
     plans = plan_packages(request, trees)
     with ExitStack() as stack:
+        if access.executor is None and sum(entry.size for plan in plans for entry in plan.entries) > _LARGE:
+            from concurrent.futures import ThreadPoolExecutor
+
+            access = replace(access, executor=stack.enter_context(ThreadPoolExecutor(_THREADS)))
         members = [_member(plan, stack.enter_context(access.spools.spool()), access) for plan in plans]
         siblings = tuple(member.facts for member in members)
         guest = tuple(item.record for item in request.guest)
@@ -87,13 +91,7 @@ def emit(request: EmissionRequest, trees: Sequence[OutputTree], access: Emission
 
 def _member(plan: PackagePlan, spool: BinaryIO, access: EmissionAccess) -> _Member:
     observer = Observer(plan.part.name, plan.entries)
-    with ExitStack() as stack:
-        executor = access.executor
-        if executor is None and sum(entry.size for entry in plan.entries) > _LARGE:
-            from concurrent.futures import ThreadPoolExecutor
-
-            executor = stack.enter_context(ThreadPoolExecutor(_THREADS))
-        data = write_data(plan.entries, observer.reader(plan.content), access.codec, spool, executor=executor)
+    data = write_data(plan.entries, observer.reader(plan.content), access.codec, spool, executor=access.executor)
     return _Member(plan, spool, data, observer.facts())
 
 
@@ -150,7 +148,10 @@ def _write(
     target = access.directory / request.arch.apk / f"{info.name_version}.apk"
     output = publication.create(target)
     draft = PackageDraft(info, (), tuple(scripts(part.scriptlets)), ((".melange.yaml", definition),))
-    written = write_around(draft, member.data, _copy(member.spool), access.codec, output.write, signers=access.signers)
+    chunks = _copy(member.spool)
+    written = write_around(
+        draft, member.data, chunks, access.codec, output.write, signers=access.signers, executor=access.executor
+    )
     if not request.overwrite:
         _refuse_other_bytes(target, written, access.files)
     offset, length = written.sections[1]
