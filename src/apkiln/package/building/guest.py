@@ -26,7 +26,7 @@ class GuestTrees:
     """Names by number, from its `etc/passwd`."""
     groups: tuple[tuple[int, str], ...]
     shell: str
-    """What runs scripts: `/bin/sh`, or `/bin/bash` where the former knows no `pipefail`."""
+    """What runs scripts, in words: `/bin/sh`, or `/bin/bash` or `/bin/busybox sh` where that knows no `pipefail`."""
     loader: bool
     """It has `/sbin/ldconfig`."""
 

@@ -231,8 +231,10 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _shell(draft: Draft) -> str:
-    """dash, which Debian has as `/bin/sh`, knows no `pipefail` (spec package.md §4.11)."""
-    shell = draft.file_at("bin/sh")
-    if shell.rpartition("/")[2] == "dash" and draft.file_at("bin/bash"):
+    """dash, which Debian has as `/bin/sh`, knows no `pipefail` (spec package.md §4.11); bash and busybox do."""
+    if draft.file_at("bin/sh").rpartition("/")[2] != "dash":
+        return "/bin/sh"
+    # A link of that name may lead to a busybox, which is no bash.
+    if draft.file_at("bin/bash").rpartition("/")[2] == "bash":
         return "/bin/bash"
-    return "/bin/sh"
+    return "/bin/busybox sh" if draft.file_at("bin/busybox") else "/bin/sh"

@@ -136,7 +136,7 @@ class Session:
     def spec(self, step: StepRun, command: tuple[str, ...] = ()) -> SandboxSpec:
         """How the step, or another command in its place, runs."""
         script = script_of(step, debug=self._settings.debug)
-        words = command or (self._root.trees.shell, "-c", script)
+        words = command or (*self._root.trees.shell.split(), "-c", script)
         environment = environment_of(step, dict(self._settings.environment))
         return self._spec(words, "/", environment, network=self._settings.network.reaches(step))
 
