@@ -145,11 +145,14 @@ def write_around(
         whole.update(part)
         write(part)
     for part in chunks:
-        compared = executor.submit(member.update, part) if executor is not None else member.update(part)
+        if executor is None:
+            member.update(part)
+        else:
+            beside = executor.submit(member.update, part)
         whole.update(part)
         write(part)
-        if compared is not None:
-            compared.result()
+        if executor is not None:
+            beside.result()
     if member.digest() != data.sha256:
         place = Origin(member="data", package=info.name_version)
         raise VerificationError("the data member changed while it was packed", reason="data-hash-mismatch", origin=place)
