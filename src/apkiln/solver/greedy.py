@@ -230,21 +230,23 @@ class GreedyRun:
                     self._inherit(provide.candidate, candidates[0])
 
     def _exclude_rivals(self, name: Name, candidates: Sequence[Candidate]) -> None:
-        """Names that every candidate owns leave no room for others (row e)."""
-        common = dict(_owned(candidates[0]))
+        """Names that every candidate owns leave no room for packages that do not answer to `name` (row e).
+
+        Where some candidate owns it without a version, packages with an unversioned provide, of whatever name, are spared.
+        """
+        common = _owned(name, candidates[0])
         for candidate in candidates[1:]:
-            owned = dict(_owned(candidate))
-            common = {text: version and owned[text] for text, version in common.items() if text in owned}
-        members = set(candidates)
-        for text, version in common.items():
+            owned = _owned(name, candidate)
+            common = {text: versioned and owned[text] for text, versioned in common.items() if text in owned}
+        for text, versioned in common.items():
             other = self.universe.name(text)
-            if other.locked:
+            if other.locked or other is name:
                 continue
             for provide in other.providers:
                 rival = provide.candidate
-                if rival in members or not rival.selectable or not (version or provide.version):
+                if not rival.selectable or rival.name == name.text or rival.versions_of(name.text):
                     continue
-                if not (other.narrowed and rival.name != text and _shares(rival, text, common)):
+                if versioned or all(version for _, version in rival.provides):
                     self._disqualify(rival)
 
     def _apply_depends(self, candidate: Candidate, *, conflicts: bool) -> None:
@@ -361,11 +363,7 @@ class GreedyRun:
         self._recheck(name)
 
 
-def _shares(rival: Candidate, text: str, common: dict[str, str]) -> bool:
-    """Whether a rival for `text` shares a further name with all candidates.  Seen in apk's answers: such a rival is spared
-    once the name itself was looked at."""
-    return any(other != text and not version and common.get(other) == "" for other, version in rival.provides)
-
-
-def _owned(candidate: Candidate) -> list[tuple[str, str]]:
-    return [(candidate.name, candidate.record.version), *candidate.provides]
+def _owned(name: Name, candidate: Candidate) -> dict[str, bool]:
+    """Names of a package, and whether they count as versioned where it stands for `name`: its own does if `name` does."""
+    versioned = candidate.name == name.text or all(candidate.versions_of(name.text))
+    return {candidate.name: versioned} | {text: bool(version) for text, version in candidate.provides}
