@@ -38,8 +38,12 @@ def _neighbours(universe: Universe, name: Name, order: list[Name], partial: bool
     needs = _needs(universe, candidates[0]) if len(candidates) == 1 else _all_needs(universe, candidates)
     for needed in needs:
         needed.reverse_depends.append(name)
-        if not needed.discovered:
-            yield needed
+    for candidate in candidates:
+        if not candidate.entered:
+            candidate.entered = True
+            for needed in _needs(universe, candidate):
+                if not needed.discovered:
+                    yield needed
     for other in mentioning(universe, name):
         if not other.discovered:
             yield other
