@@ -61,7 +61,7 @@ def _read(record: IndexRecord) -> _Package:
         try:
             names.append(provided(item, lenient=True))
         except FormatError:
-            continue
+            break
     try:
         install_if = parse_dependencies(record.install_if, lenient=True)
     except FormatError:

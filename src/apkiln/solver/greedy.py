@@ -281,10 +281,9 @@ class GreedyRun:
         return (name.text not in self.named, not name.is_real, -name.number, self._serial, name)
 
     def _auto_selectable(self, name: Name, provide: Provide) -> bool:
+        """For the queues a triggered install_if is enough under every name, also where the decision then finds nothing."""
         candidate = provide.candidate
-        if not candidate.selectable or not (name.requirers or candidate.triggered):
-            return False
-        return self._may_be_picked(name, provide)
+        return candidate.selectable and (candidate.triggered or (name.requirers > 0 and self._may_be_picked(name, provide)))
 
     def _may_be_picked(self, name: Name, provide: Provide) -> bool:
         candidate = provide.candidate

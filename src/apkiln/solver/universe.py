@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import FormatError
-from apkiln.formats.apk.dependency import Dependency, parse_dependencies, provided
+from apkiln.formats.apk.dependency import Dependency, kept_dependencies, parse_dependencies, provided
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.version import sort_key
 from apkiln.solver.request import Request, SolverRepository
@@ -275,6 +275,7 @@ class Universe:
             candidate.depends = parse_dependencies(record.depends, lenient=True)
         except FormatError as fault:
             candidate.unusable, candidate.defect = "bad-record", fault.message
+            candidate.depends = kept_dependencies(record.depends)  # they have a part in the order of decisions
         if record.provides:
             candidate.provides = tuple(_provides(record))
         if record.install_if:
@@ -289,7 +290,7 @@ def _provides(record: IndexRecord) -> Iterable[tuple[str, str]]:
         try:
             yield provided(item, lenient=True)
         except FormatError:
-            continue  # that item is unusable, the rest is kept (§3)
+            return  # what stands before is kept
 
 
 def _canonical(candidate: Candidate) -> tuple[bytes, bytes, bytes]:

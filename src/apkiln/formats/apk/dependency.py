@@ -137,6 +137,23 @@ def parse_dependencies(text: str, *, lenient: bool = False, origin: Origin | Non
     return tuple(items)
 
 
+def kept_dependencies(text: str) -> tuple[Dependency, ...]:
+    """What apk keeps of a list with a bad item, for the names it speaks of: items with an invalid version, too, and nothing
+    from the first item on that has a tag or lacks its version."""
+    kept: list[Dependency] = []
+    for item in text.split():
+        try:
+            kept.append(_parsed(item, True))
+        except FormatError:
+            matched = _ITEM.fullmatch(item)
+            assert matched is not None, "the pattern accepts every text"
+            bang, name, tag, operator, version = matched.groups()
+            if tag is not None or not version:
+                break
+            kept.append(Dependency(name, _OPERATORS[frozenset(operator)], version, bool(bang)))
+    return tuple(kept)
+
+
 def _place(text: str, position: int, origin: Origin) -> Origin:
     line = text.count("\n", 0, position)
     column = position - (text.rfind("\n", 0, position) + 1)
@@ -151,14 +168,16 @@ def provided(text: str, lenient: bool = False) -> tuple[str, str]:
     """Name and version of one `p` item; the version is empty when it states none.
 
     An invalid version is kept: such a provide still matches by its valid prefix (spec §19).  `lenient`, as apk reads them:
-    a `!` and the kind of operator are passed over, `!x` and `x>1` give `x` and `x=1`.  FormatError `bad-provide` for
-    anything but `name` and `name=version`; when lenient, for a tag, an operator without a version, and what names nothing.
+    a `!` and the kind of operator are passed over, `!x` and `x>1` give `x` and `x=1`, and so does the lack of a name, `=1`
+    gives the empty name at 1.  FormatError `bad-provide` for anything but `name` and `name=version`; when lenient, for a tag
+    and an operator without a version: apk reads no further in such a list.
     """
     matched = _ITEM.fullmatch(text)
     assert matched is not None, "the pattern accepts every text"
     bang, name, tag, operator, version = matched.groups()
     unusual = bool(bang) or operator not in ("", "=")
-    if not name or tag is not None or (operator and not version) or (unusual and not lenient):
+    nothing = not name and not (lenient and (bang or operator))
+    if nothing or tag is not None or (operator and not version) or (unusual and not lenient):
         raise FormatError(f"`{text}` provides nothing", reason="bad-provide", hint="write `name` or `name=version`")
     return name, version
 

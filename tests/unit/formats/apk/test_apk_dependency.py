@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from apkiln.core.errors import ApkilnError, FaultGroup, FormatError
 from apkiln.core.origin import Origin
-from apkiln.formats.apk.dependency import Dependency, hits, parse_dependencies, parse_dependency, provided, satisfies
+from apkiln.formats.apk.dependency import (
+    Dependency,
+    hits,
+    kept_dependencies,
+    parse_dependencies,
+    parse_dependency,
+    provided,
+    satisfies,
+)
 
 IDENTITY = bytes(range(20))
 PIN = "Q1" + base64.b64encode(IDENTITY).decode()
@@ -113,14 +121,40 @@ def test_provides(text: str, value: tuple[str, str]) -> None:
     assert provided(text) == value
 
 
-@pytest.mark.parametrize("text, value", [("!x", ("x", "")), ("x>1", ("x", "1")), ("!x~1", ("x", "1")), ("x><Q1", ("x", "Q1"))])
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("!x", ("x", "")),
+        ("x>1", ("x", "1")),
+        ("!x~1", ("x", "1")),
+        ("x><Q1", ("x", "Q1")),
+        ("=1", ("", "1")),
+        ("!=1", ("", "1")),
+        ("!", ("", "")),
+    ],
+)
 def test_what_apk_passes_over_in_provides(text: str, value: tuple[str, str]) -> None:
     assert provided(text, lenient=True) == value
     with pytest.raises(ApkilnError):
         provided(text)
 
 
-@pytest.mark.parametrize("text", ["", "=1", "!", "x=", "x>", "x@edge", "x@edge=1"])
+@pytest.mark.parametrize(
+    "text, kept",
+    [
+        ("a<x d", "a<x d"),
+        ("d !a=1=", "d !a=1="),
+        ("d a>", "d"),
+        ("a> d", ""),
+        ("d a@edge c", "d"),
+        ("d =1", "d =1"),
+    ],
+)
+def test_what_apk_keeps_of_a_bad_list(text: str, kept: str) -> None:
+    assert " ".join(map(str, kept_dependencies(text))) == kept
+
+
+@pytest.mark.parametrize("text", ["", "x=", "x>", "x@edge", "x@edge=1", "="])
 def test_lenient_reading_of_provides_has_an_end(text: str) -> None:
     with pytest.raises(ApkilnError) as caught:
         provided(text, lenient=True)
