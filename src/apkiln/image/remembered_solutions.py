@@ -27,7 +27,7 @@ from apkiln.solver.solution import Change, ChangeKind, LeftOut, SelectedPackage,
 from apkiln.system.store import Store
 
 _TABLE = "solutions"
-_RULES = "3"
+_RULES = "4"
 """Changes when the solver, or the joining of architectures, gives other answers."""
 
 Indexes = Sequence[tuple[Arch, Sequence[LoadedIndex]]]

@@ -8,6 +8,7 @@ from hashlib import sha1
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import FaultCollector, FormatError, UsageError
+from apkiln.core.value import replace
 from apkiln.formats.apk.dependency import Dependency, parse_dependencies, parse_dependency
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.solver.dependants import Dependants, depends_on, names_of
@@ -82,6 +83,17 @@ def plan(
     """
     if repositories is not None and command.verb != "add":
         _check_names(command.items, world, installed, repositories)
+    request = _request(command, world, installed, provided, repositories)
+    return replace(request, tag_order=tuple(dict.fromkeys(item.tag for item in world if item.tag)))
+
+
+def _request(
+    command: Command,
+    world: Sequence[Dependency],
+    installed: Sequence[IndexRecord],
+    provided: Iterable[str],
+    repositories: Sequence[SolverRepository] | None,
+) -> Request:
     match command.verb:
         case "add":
             return _add(command, world, installed)

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.solver.discovery import discover
 from apkiln.solver.preference import AVAILABLE, is_better
-from apkiln.solver.universe import Candidate, Name, Provide, Universe
+from apkiln.solver.universe import UNTAGGED, Candidate, Name, Provide, Universe
 
 READY, SELECTABLE, OTHER = "A", "B", "C"
 
@@ -106,9 +106,7 @@ class GreedyRun:
     def _first_requirer(self, name: Name) -> None:
         if not name.locked:
             self._enqueue(name)
-        for other in name.reverse_install_if or ():
-            other.check_install_if = True
-            self._touch(other)
+        self._recheck_install_if(name)
         self._touch(name)
 
     def _touch(self, name: Name) -> None:
@@ -130,9 +128,13 @@ class GreedyRun:
         for other in name.reverse_depends:
             other.check_depends = True
             self._touch(other)
+        self._recheck_install_if(name)
+
+    def _recheck_install_if(self, name: Name) -> None:
         for other in name.reverse_install_if or ():
-            other.check_install_if = True
-            self._touch(other)
+            if other.may_trigger:
+                other.check_install_if = True
+                self._touch(other)
 
     # ---- propagation of one name
 
@@ -146,9 +148,10 @@ class GreedyRun:
                 if candidate.selectable and not all(self._satisfiable(item, candidate) for item in candidate.depends):
                     self._disqualify(candidate)
         if name.check_install_if:
-            name.check_install_if = False
+            name.check_install_if = name.may_trigger = False
             for provide in name.providers:
-                if provide.candidate.selectable:
+                if provide.candidate.selectable and provide.candidate.install_if:
+                    name.may_trigger = True
                     self._check_install_if(name, provide.candidate)
         if name.requirers or name.triggers:
             self._narrow(name)
@@ -178,7 +181,7 @@ class GreedyRun:
         return hits(item, provide.version, provide.candidate.identity) != item.conflict
 
     def _check_install_if(self, name: Name, candidate: Candidate) -> None:
-        if not candidate.install_if or candidate.triggered or candidate.failed_install_if:
+        if candidate.triggered or candidate.failed_install_if:
             return
         for item in candidate.install_if:
             needed = self.universe.name(item.name)
@@ -209,7 +212,6 @@ class GreedyRun:
         else:
             self._require_common(distinct)
         self._exclude_rivals(name, distinct)
-        name.narrowed = True
 
     def _counts(self, name: Name, provide: Provide) -> bool:
         return provide.candidate.selectable and (name.requirers > 0 or provide.candidate.triggered)
@@ -250,13 +252,25 @@ class GreedyRun:
                     self._disqualify(rival)
 
     def _apply_depends(self, candidate: Candidate, *, conflicts: bool) -> None:
-        """Apply the items of a package: the positive ones when it is the last candidate, all (again) when it is chosen."""
+        """Apply the items of a package: the positive ones when it is the last candidate, all (again) when it is chosen.
+
+        Whenever the last candidate is looked at again, what it needs gets the wishes and tags it has by then.
+        """
         if candidate.applied and not conflicts:
+            if candidate.inherited_wish or candidate.allowed_tags != UNTAGGED:
+                self._hand_down(candidate)
             return
         candidate.applied = True
         for item in candidate.depends:
             if conflicts or not item.conflict:
                 self._apply(item, candidate)
+
+    def _hand_down(self, candidate: Candidate) -> None:
+        for item in candidate.depends:
+            if not item.conflict:
+                for provide in self.universe.name(item.name).providers:
+                    if hits(item, provide.version, provide.candidate.identity):
+                        self._inherit(provide.candidate, candidate)
 
     # ---- decision
 

@@ -69,7 +69,9 @@ class Request:
     cached: tuple[IndexRecord, ...] = ()
     """Packages at hand without any repository."""
     named: frozenset[str] = frozenset()
-    """Names given on the command line: decided after the rest of the world (§10.2 step 2)."""
+    """Names given on the command line: decided before the rest of the world."""
+    tag_order: tuple[str, ...] = ()
+    """A package that several allowed tags have is taken from the first of these, then of those of the repository lines."""
     wish: Wish = Wish.NONE
     """Wishes for every package."""
     wishes: tuple[NamedWish, ...] = ()

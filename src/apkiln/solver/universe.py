@@ -120,7 +120,7 @@ class Name:
 
     __slots__ = (
         "auto_selectable", "check_depends", "check_install_if", "chosen", "dirty", "discovered", "has_options", "installed",
-        "is_real", "locked", "narrowed", "number", "providers", "queue", "requirers", "reverse_depends",
+        "is_real", "locked", "may_trigger", "number", "providers", "queue", "requirers", "reverse_depends",
         "reverse_install_if", "text", "triggers",
     )  # fmt: skip
 
@@ -141,8 +141,6 @@ class Name:
         # ---- state of a run
         self.requirers = 0
         self.locked = False
-        self.narrowed = False
-        """Its candidates were compared once."""
         self.chosen: Provide | None = None
         self.dirty = False
         self.check_depends = False
@@ -150,6 +148,8 @@ class Name:
         self.has_options = False
         self.auto_selectable = False
         self.queue = ""
+        self.may_trigger = True
+        """Some candidate with an install_if was left when they were looked at last."""
         self.triggers = 0
         """Triggered candidates."""
 
@@ -172,10 +172,10 @@ class Universe:
             (repository, _source(repository.records)) for repository in sorted(repositories, key=lambda item: item.number)
         ]
         self.tags: dict[str, int] = {}
-        """Bit of each tag that some repository has."""
-        for repository, _ in self._repositories:
-            if repository.tag:
-                self.tags.setdefault(repository.tag, UNTAGGED << (len(self.tags) + 1))
+        """Bit of each tag that some repository has, in their order of precedence."""
+        listed = dict.fromkeys(repository.tag for repository, _ in self._repositories if repository.tag)
+        for tag in [*(tag for tag in request.tag_order if tag in listed), *listed]:
+            self.tags.setdefault(tag, UNTAGGED << (len(self.tags) + 1))
         self.installed: list[Candidate] = []
         """Installed packages in database order."""
         self._local: list[PackageSource] = [RecordList(records) for records in (request.installed, request.cached) if records]
