@@ -46,10 +46,11 @@ check: install
 conformance: install
 	@$(BIN)/python tests/conformance/score.py ../shared/conformance
 
-# Random worlds put to the real `apk` and, small ones, to an exhaustive search.
+# Random worlds put to the real `apk` and, small ones, to an exhaustive search; random definitions put to the real `melange`.
 differential: install
 	@$(BIN)/python -m tests.differential.apk --count 20000
 	@$(BIN)/python -m tests.differential.exhaustive --count 5000
+	@$(BIN)/python -m tests.differential.melange --count 1000
 
 crash: install
 	@$(BIN)/python -m tests.crash_points

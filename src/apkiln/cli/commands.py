@@ -106,6 +106,12 @@ MELANGE_VERBS = {
 SOURCE_VERBS = frozenset({"build", "test", "rebuild", "update-cache", "bump"})
 """Verbs of melange whose `--cache-dir` is the cache of sources."""
 
+MELANGE_LISTS = frozenset({
+    "--build-option", "--env-file", "--keyring-append", "-k", "--package-append", "--pipeline-dirs", "--repository-append", "-r",
+    "--test-package-append",
+})  # fmt: skip
+"""Flags of melange that take several values, separated by commas."""
+
 MELANGE_FILE_VERBS = {
     "keygen": "key generate",
     "sign": "apk sign",

@@ -10,7 +10,7 @@ from types import MappingProxyType, ModuleType
 from typing import TextIO
 
 from apkiln.cli import exit_codes
-from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_FILE_VERBS, MELANGE_VERBS, NOUNS, SOURCE_VERBS
+from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_FILE_VERBS, MELANGE_LISTS, MELANGE_VERBS, NOUNS, SOURCE_VERBS
 from apkiln.cli.context import Context
 from apkiln.cli.output import Output, error_value, render_error
 from apkiln.cli.reporting import choose_reporter
@@ -45,15 +45,18 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, reason="bad-arguments", hint=f"see `{self.prog} --help`")
 
     def with_switches(self, words: list[str]) -> list[str]:
-        """`--flag=true` and `--flag=false`, as apko's users write them, for flags that have a `--no-` form."""
-        return [self._switch(word) for word in words]
+        """`--flag=true` and `--flag=false`, as users of apko and melange write them: with the `--no-` form where there is one,
+        else without the flag that is off."""
+        return [switched for word in words for switched in self._switch(word)]
 
-    def _switch(self, word: str) -> str:
+    def _switch(self, word: str) -> list[str]:
         flag, _, value = word.partition("=")
         action = self._option_string_actions.get(flag)
-        if not isinstance(action, argparse.BooleanOptionalAction) or value not in ("true", "false"):
-            return word
-        return flag if value == "true" else f"--no-{flag.removeprefix('--')}"
+        if value not in ("true", "false") or not isinstance(action, argparse.BooleanOptionalAction | argparse._StoreTrueAction):
+            return [word]
+        if value == "true":
+            return [flag]
+        return [f"--no-{flag.removeprefix('--')}"] if isinstance(action, argparse.BooleanOptionalAction) else []
 
 
 def dispatch(words: list[str]) -> int:
@@ -190,9 +193,26 @@ def _translated(words: list[str]) -> list[str]:
     # The cache of melange's is that of sources; ours, which every command has, is for everything else.
     rest = [
         word.replace("--cache-dir", "--source-cache") if noun == "package" and verb in SOURCE_VERBS else word
-        for word in words[2:]
+        for word in (_one_by_one(words[2:]) if noun == "package" else words[2:])
     ]
-    return [noun, *verbs[verb].split(), *rest]
+    shape = ["--peer-json"] if noun == "package" and verb == "compile" else []
+    return [noun, *verbs[verb].split(), *shape, *rest]
+
+
+def _one_by_one(words: list[str]) -> list[str]:
+    """Values that melange takes between commas, each with its flag."""
+    found: list[str] = []
+    flag = ""
+    for word in words:
+        name, equals, values = word.partition("=")
+        if flag:
+            found += [part for value in word.split(",") for part in (flag, value)]
+        elif equals and name in MELANGE_LISTS:
+            found += [part for value in values.split(",") for part in (name, value)]
+        elif word not in MELANGE_LISTS:
+            found.append(word)
+        flag = word if not flag and word in MELANGE_LISTS else ""
+    return [*found, flag] if flag else found
 
 
 def _without_logging(words: list[str]) -> list[str]:

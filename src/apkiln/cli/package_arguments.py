@@ -19,6 +19,19 @@ DEFAULT_NAMES = (".melange.yaml", ".melange.yml", "melange.yaml", "melange.yml")
 """What is read when no definition is named: the first of these that exists."""
 
 
+_IGNORED_VALUES = (
+    ("--namespace",), ("--git-repo-url",), ("-r", "--repository-append"), ("-k", "--keyring-append"), ("--source-dir",),
+    ("--workspace-dir",), ("--out-dir",), ("--signing-key",), ("--runner",), ("--license",), ("--build-date",),
+    ("--apk-cache-dir",), ("--guest-dir",), ("--cache-source",), ("--cpu",), ("--cpumodel",), ("--memory",), ("--disk",),
+    ("--timeout",), ("--dependency-log",), ("--trace",),
+)  # fmt: skip
+_IGNORED_SWITCHES = (
+    ("--ignore-signatures",), ("--debug",), ("--generate-index",), ("--empty-workspace",), ("--create-build-log",),
+    ("--debug-runner",), ("--fail-on-lint-warning",), ("--generate-provenance",), ("-i", "--interactive"), ("--rm",),
+    ("--strip-origin-name",), ("--persist-lint-results",),
+)  # fmt: skip
+
+
 def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags that change what a definition says."""
     group = parser.add_argument_group("additions to the definition; each may be repeated")
@@ -58,24 +71,10 @@ def add_compilation_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_ignored_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of melange's build that say nothing here."""
-    for flags in (
-        ("--namespace",),
-        ("--git-repo-url",),
-        ("-r", "--repository-append"),
-        ("-k", "--keyring-append"),
-        ("--source-dir",),
-        ("--workspace-dir",),
-        ("--out-dir",),
-        ("--signing-key",),
-        ("--runner",),
-        ("--license",),
-        ("--build-date",),
-        ("--apk-cache-dir",),
-        ("--guest-dir",),
-    ):
+    for flags in _IGNORED_VALUES:
         parser.add_argument(*flags, action="append", help=argparse.SUPPRESS)
-    for flag in ("--ignore-signatures", "--debug", "--generate-index", "--empty-workspace"):
-        parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+    for flags in _IGNORED_SWITCHES:
+        parser.add_argument(*flags, action="store_true", help=argparse.SUPPRESS)
 
 
 def definition_path(arguments: argparse.Namespace, context: Context) -> str:
@@ -88,6 +87,18 @@ def definition_path(arguments: argparse.Namespace, context: Context) -> str:
         if DiskFiles().status(PurePath(context.settings.working_directory) / name) is not None:
             return name
     raise UsageError("no package definition is named", reason="no-definition", hint="tried " + ", ".join(DEFAULT_NAMES))
+
+
+def find_repository(path: str, context: Context) -> tuple[str, str]:
+    """URL and commit of the checkout that the definition at `path` lies in, in words for unknown where there is none."""
+    from pathlib import Path
+
+    from apkiln.image.revision import find_revision
+    from apkiln.system.files import DiskFiles
+
+    directory = Path(context.settings.working_directory, path).parent
+    url, _at, commit = find_revision(DiskFiles(), directory, Path("/")).rpartition("@")
+    return url or "https://unknown/unknown/unknown", commit or "unknown"
 
 
 def read_bytes(path: str, context: Context) -> bytes:

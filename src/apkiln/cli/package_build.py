@@ -112,6 +112,7 @@ def _resolved(arguments: argparse.Namespace, context: Context) -> tuple[PackageD
         compilation_settings,
         definition_path,
         evaluation_settings,
+        find_repository,
         pipeline_library,
         read_bytes,
         tell,
@@ -121,7 +122,9 @@ def _resolved(arguments: argparse.Namespace, context: Context) -> tuple[PackageD
 
     arguments.config = definition_path(arguments, context)
     if not arguments.git_commit or not arguments.git_repo_url:
-        _find_repository(arguments, context)
+        url, commit = find_repository(arguments.config, context)
+        arguments.git_commit = arguments.git_commit or commit
+        arguments.git_repo_url = arguments.git_repo_url or url
     content = read_bytes(arguments.config, context)
     name = arguments.arch if arguments.arch not in ("", "host") else os.uname().machine
     loaded = load(content, arguments.config, evaluation_settings(arguments, context), context.settings.limits)
@@ -129,19 +132,6 @@ def _resolved(arguments: argparse.Namespace, context: Context) -> tuple[PackageD
     resolved = resolve(loaded, Arch.parse(name), pipeline_library(arguments, context), settings)
     tell(resolved.notes, context)
     return resolved.definition, resolved.arch, hashlib.sha256(content).hexdigest()
-
-
-def _find_repository(arguments: argparse.Namespace, context: Context) -> None:
-    """URL and commit of the checkout that the definition lies in, where the command line gives none."""
-    from pathlib import Path
-
-    from apkiln.image.revision import find_revision
-    from apkiln.system.files import DiskFiles
-
-    directory = Path(context.settings.working_directory, arguments.config).parent
-    url, _at, commit = find_revision(DiskFiles(), directory, Path("/")).rpartition("@")
-    arguments.git_commit = arguments.git_commit or commit or "unknown"
-    arguments.git_repo_url = arguments.git_repo_url or url or "https://unknown/unknown/unknown"
 
 
 def _request(

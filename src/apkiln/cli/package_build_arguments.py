@@ -65,10 +65,11 @@ def add_peer_arguments(parser: argparse.ArgumentParser) -> None:
         "--guest-dir",
         "--log-level",
         "--log-policy",
+        "--test-option",
         "--trace",
     ):
         parser.add_argument(flag, action="append", help=argparse.SUPPRESS)
-    for flag in ("--rm", "--cleanup", "--fail-on-lint-warning", "--debug-runner", "--test-option"):
+    for flag in ("--rm", "--cleanup", "--fail-on-lint-warning", "--debug-runner"):
         parser.add_argument(flag, nargs="?", const="true", help=argparse.SUPPRESS)
 
 

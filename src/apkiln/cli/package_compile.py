@@ -12,6 +12,7 @@ from apkiln.cli.package_arguments import (
     compilation_settings,
     definition_path,
     evaluation_settings,
+    find_repository,
     load_path,
     pipeline_library,
     tell,
@@ -40,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configs", nargs="*", metavar="FILE", help="package definitions, melange YAML files")
     parser.add_argument("--arch", metavar="ARCH", help="apk or OCI name (default: this machine's)")
     parser.add_argument("--yaml", action="store_true", help="print YAML instead of JSON")
+    parser.add_argument("--peer-json", action="store_true", help="print JSON in the shape of melange's `compile`")
     parser.add_argument("--with-comments", action="store_true", help="keep comments in scripts")
     parser.add_argument("--strict", action="store_true", help="refuse what apk cannot read, as a build does")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of definitions and do nothing else")
@@ -70,6 +72,8 @@ def _compiler(arguments: argparse.Namespace, context: Context) -> Callable[[str]
     from apkiln.package.compilation.embedding import embedded
     from apkiln.package.compilation.resolving import resolve
 
+    if arguments.peer_json and not arguments.git_commit:
+        _url, arguments.git_commit = find_repository(arguments.configs[0] if arguments.configs else ".", context)
     settings, library = evaluation_settings(arguments, context), pipeline_library(arguments, context)
     compilation = compilation_settings(arguments)._replace(strict=arguments.strict)
     arch = Arch.parse(arguments.arch if arguments.arch not in (None, "host") else os.uname().machine)
@@ -87,6 +91,10 @@ def _print_one(definition: Any, arguments: argparse.Namespace, context: Context)
 
     if arguments.yaml and not context.settings.json:
         context.output.bytes(render_yaml(definition).encode())
+    elif arguments.peer_json:
+        from apkiln.package.definition.melange_rendering import melange_document
+
+        context.output.json(melange_document(definition))
     else:
         context.output.json(document(definition))
 

@@ -35,6 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("rebuilding")
     group.add_argument("--source-dir", metavar="DIR", default="", help="files that were in the workspace (default: none)")
     group.add_argument("--out-dir", metavar="DIR", default="", help="keep what was built here (default: it is thrown away)")
+    group.add_argument(
+        "--diff", action=argparse.BooleanOptionalAction, default=True, help="fail where bytes differ; otherwise only tell"
+    )
+    parser.add_argument("--signing-key", action="append", help=argparse.SUPPRESS)
     group.add_argument("--report", metavar="FILE", default="", help="write what was found as JSON")
 
 
@@ -50,7 +54,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         rows += _rebuilt(names, arguments, context)
     _tell(rows, arguments, context)
     different = [row for row in rows if row["differences"]]
-    if different:
+    if different and arguments.diff:
         context.output.flush()
         lines = [f"{row['package']}: {line}" for row in different for line in _lines(row)]
         message = f"{len(different)} of {len(rows)} packages differ from what their definition makes"

@@ -86,3 +86,28 @@ def test_query_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch.dispatch(["package", "compile", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "apkiln package definition"
+
+
+def test_melange_compile_takes_its_flags_and_prints_its_shape(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "demo.yaml"
+    path.write_text("package: {name: demo, version: 1.10, epoch: 0, timeout: 1s}\noptions: {a: {}, b: {}}\n")
+    flags = "--arch x86_64 --build-option a,b --rm=true --generate-index=false -i --cpu 4 --timeout=1h --log-level debug"
+    assert dispatch.dispatch(["melange", "compile", *flags.split(), str(path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["package"]["timeout"], shown["package"]["commit"], shown["capabilities"]) == (1_000_000_000, "unknown", {})
+    assert shown["options"]["a"]["Vars"] is None
+
+
+@pytest.mark.parametrize("switch", ["--strict", "--strict=true"])
+def test_a_switch_may_be_said_to_be_on(switch: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "demo.yaml"
+    path.write_text("package: {name: demo, version: not a version, epoch: 0}\n")
+    assert dispatch.dispatch(["package", "compile", switch, str(path)]) != 0
+    assert "no version that apk can read" in capsys.readouterr().err
+
+
+def test_a_switch_may_be_said_to_be_off(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "demo.yaml"
+    path.write_text("package: {name: demo, version: not a version, epoch: 0}\n")
+    assert dispatch.dispatch(["package", "compile", "--strict=false", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["package"]["version"] == "not a version"

@@ -78,8 +78,9 @@ class _Resolver:
             return
         self.written[item.name] = item.default
         if item.required and not item.default.text:
-            origin = value.origin if value is not None else self.step.uses.origin
-            message = f"pipeline `{self.step.uses.text}` needs the input `{item.name}`"
+            origin = value.origin if value is not None else self.step.uses.origin if self.step.uses.text else item.origin
+            whose = f"pipeline `{self.step.uses.text}`" if self.step.uses.text else "the step"
+            message = f"{whose} needs the input `{item.name}`"
             self.substitution.fault(message, "missing-input", origin)
 
     def _value(self, name: str) -> str:

@@ -46,6 +46,8 @@ class StepCompiler:
         named = bool(step.uses.text) and not step.pipeline
         file = self._file(step, chain) if named else None
         given = step.inputs_given
+        if step.inputs and not named:
+            scope = scope.with_inputs(resolve_inputs(step.inputs, step, scope, self.substitution))
         step = self._own(step, scope)
         if named and file is None:
             return step._replace(inputs=(), needs=())

@@ -288,7 +288,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key("stream", "text", "line of versions"),
         Key("ignore", "texts", "versions to pass over"),
         Key("commit_source", "text", "where commits are found"),
-        Key("use_release", "text", "release to use"),
+        Key("use_release", "boolean", "releases instead of tags"),
     ),
 }
 """Section name to its keys, in the order they are shown; the empty name is the whole definition."""

@@ -352,7 +352,7 @@ class VersionSource(NamedTuple):
     stream: Text = NO_TEXT
     ignore: tuple[Text, ...] = ()
     commit_source: Text = NO_TEXT
-    use_release: Text = NO_TEXT
+    use_release: bool = False
 
 
 class VersionData(NamedTuple):

@@ -43,7 +43,16 @@ from apkiln.package.definition.model import (
     VersionSource,
     VersionTransform,
 )
-from apkiln.package.definition.step_reading import StepReader, condition_of, pairs_of, prose_of, text_of, texts_of, verbatim_of
+from apkiln.package.definition.step_reading import (
+    StepReader,
+    condition_of,
+    pairs_of,
+    prose_of,
+    sections_of,
+    text_of,
+    texts_of,
+    verbatim_of,
+)
 
 Check = Callable[[str], str]
 """Gives what is wrong with a text, or nothing."""
@@ -77,11 +86,11 @@ class _Reader:
             environment=self._section(fields, "environment", self._environment, Environment()),
             capabilities=self._section(fields, "capabilities", self._capabilities, Capabilities()),
             pipeline=self._steps(fields),
-            subpackages=tuple(self._subpackage(item) for item in fields.items("subpackages")),
+            subpackages=tuple(self._subpackage(item) for item in sections_of(fields, "subpackages")),
             data=self._data(fields),
             update=None if update is None else self._update(update),
             variables=self._verbatim_pairs(fields, "vars"),
-            var_transforms=tuple(self._transform(item) for item in fields.items("var-transforms")),
+            var_transforms=tuple(self._transform(item) for item in sections_of(fields, "var-transforms")),
             options=self._build_options(fields),
             test=self._test(fields),
         )
@@ -104,13 +113,13 @@ class _Reader:
             commit=text_of(fields, "commit"),
             annotations=pairs_of(fields, "annotations"),
             target_architecture=texts_of(fields, "target-architecture"),
-            copyright=tuple(self._copyright(item) for item in fields.items("copyright")),
+            copyright=tuple(self._copyright(item) for item in sections_of(fields, "copyright")),
             dependencies=self._section(fields, "dependencies", self._dependencies, Dependencies()),
             options=self._section(fields, "options", self._package_options, PackageOptions()),
             scriptlets=self._section(fields, "scriptlets", self._scriptlets, Scriptlets()),
             checks=self._section(fields, "checks", self._checks, Checks()),
             cpe=self._section(fields, "cpe", self._cpe, Cpe()),
-            setcap=tuple(self._setcap(item) for item in fields.items("setcap")),
+            setcap=tuple(self._setcap(item) for item in sections_of(fields, "setcap")),
             timeout=_checked(fields, "timeout", forms.duration),
             resources=self._section(fields, "resources", self._resources, Resources()),
             test_resources=self._section(fields, "test-resources", self._resources, Resources()),
@@ -133,7 +142,7 @@ class _Reader:
             commit=text_of(fields, "commit"),
             checks=self._section(fields, "checks", self._checks, Checks()),
             test=self._test(fields),
-            setcap=tuple(self._setcap(item) for item in fields.items("setcap")),
+            setcap=tuple(self._setcap(item) for item in sections_of(fields, "setcap")),
             origin=value.origin,
         )
 
@@ -223,8 +232,8 @@ class _Reader:
         fields = value.fields(keys.names("accounts"))
         return Accounts(
             run_as=fields.text("run-as"),
-            users=tuple(self._user(item) for item in fields.items("users")),
-            groups=tuple(self._group(item) for item in fields.items("groups")),
+            users=tuple(self._user(item) for item in sections_of(fields, "users")),
+            groups=tuple(self._group(item) for item in sections_of(fields, "groups")),
         )
 
     def _user(self, value: Value) -> User:
@@ -247,7 +256,7 @@ class _Reader:
 
     def _data(self, fields: Fields) -> tuple[Data, ...]:
         found: dict[str, Data] = {}
-        for item in fields.items("data"):
+        for item in sections_of(fields, "data"):
             inner = item.fields(keys.names("data"))
             name = _required(inner, "name").text
             if name in found:
@@ -290,7 +299,7 @@ class _Reader:
         monitors = tuple(self._monitor(kind, found) for kind in keys.MONITORS if (found := fields.get(kind)) is not None)
         if len(monitors) > 1:
             value.fault(f"`{value.path}` takes one of " + ", ".join(f"`{kind}`" for kind in keys.MONITORS), "several-monitors")
-        transforms = (item.fields(keys.names("version-transform")) for item in fields.items("version-transform"))
+        transforms = (item.fields(keys.names("version-transform")) for item in sections_of(fields, "version-transform"))
         schedule, feeds = fields.get("schedule"), fields.get("version_data")
         return Update(
             enabled=fields.boolean("enabled"),
@@ -328,7 +337,7 @@ class _Reader:
 
     def _version_data(self, value: Value) -> VersionData:
         fields = value.fields(keys.names("version-data"))
-        sources = (item.fields(keys.names("version-source")) for item in fields.items("sources"))
+        sources = (item.fields(keys.names("version-source")) for item in sections_of(fields, "sources"))
         return VersionData(text_of(fields, "version_format"), tuple(self._version_source(source) for source in sources))
 
     def _version_source(self, fields: Fields) -> VersionSource:
@@ -337,7 +346,7 @@ class _Reader:
             stream=text_of(fields, "stream"),
             ignore=texts_of(fields, "ignore"),
             commit_source=text_of(fields, "commit_source"),
-            use_release=text_of(fields, "use_release"),
+            use_release=fields.boolean("use_release"),
         )
 
 

@@ -259,7 +259,7 @@ def _version_data(data: VersionData) -> Document:
                 "stream": one.stream.text,
                 "ignore": _texts(one.ignore),
                 "commit_source": one.commit_source.text,
-                "use_release": one.use_release.text,
+                "use_release": one.use_release,
             }
         )
         for one in data.sources

@@ -31,9 +31,8 @@ class StepReader:
 
     def steps(self, fields: Fields) -> tuple[Step, ...]:
         """The steps under `pipeline`."""
-        return tuple(
-            self.step(item.fields(keys.names("pipeline-file" if self.lenient else "step"))) for item in fields.items("pipeline")
-        )
+        known = keys.names("pipeline-file" if self.lenient else "step")
+        return tuple(self.step(item.fields(known)) for item in sections_of(fields, "pipeline"))
 
     def step(self, fields: Fields) -> Step:
         """One step from its fields, with the faults of combinations that mean nothing (`useless-key`)."""
@@ -53,15 +52,15 @@ class StepReader:
             working_directory=text_of(fields, "working-directory"),
             environment=pairs_of(fields, "environment"),
             network=fields.boolean("network"),
-            prefetch=tuple(self._prefetch(item) for item in fields.items("prefetch")),
+            prefetch=tuple(self._prefetch(item) for item in sections_of(fields, "prefetch")),
             origin=fields.origin,
         )
 
     def _check(self, fields: Fields) -> None:
-        uses, runs, given = fields.get("uses"), fields.get("runs"), fields.found.get("with")
+        uses, runs, given = fields.get("uses"), fields.get("runs"), fields.get("with")
         if uses is not None and runs is not None:
             runs.fault(f"`{fields.whole.path}` has both `uses` and `runs`", "useless-key", "put `runs` into a step of its own")
-        elif given is not None and uses is None:
+        elif uses is None and given is not None and given.members():
             hint = "inputs belong to a step with `uses`"
             given.fault(f"`{fields.whole.path}` has `with` but no `uses`", "useless-key", hint)
 
@@ -106,6 +105,11 @@ def text_of(fields: Fields, key: str) -> Text:
 def texts_of(fields: Fields, key: str) -> tuple[Text, ...]:
     """The items of a list; null items are dropped."""
     return tuple(Text(item.text(), item.origin) for item in fields.items(key) if not item.is_null)
+
+
+def sections_of(fields: Fields, key: str) -> tuple[Value, ...]:
+    """The items of a list of mappings; null items are dropped."""
+    return tuple(item for item in fields.items(key) if not item.is_null)
 
 
 def verbatim_of(fields: Fields, key: str) -> Verbatim:

@@ -300,3 +300,10 @@ def test_embedded_form_has_no_comments_and_is_stable() -> None:
     once: dict[str, Any] = document(embedded(found))
     assert once["pipeline"][0]["runs"] == "echo '# no'\n"
     assert document(embedded(embedded(found))) == once
+
+
+def test_a_plain_step_may_have_inputs_with_defaults() -> None:
+    inputs = "inputs: {v: {default: '${{package.name}}'}}"
+    assert compiled(f"{HEAD}pipeline: [{{runs: '${{{{inputs.v}}}}', {inputs}}}]\n")["pipeline"] == [{"runs": "demo"}]
+    found = faults(f"{HEAD}pipeline: [{{runs: x, inputs: {{v: {{required: true}}}}}}]\n")
+    assert [fault[0] for fault in found] == ["missing-input"]

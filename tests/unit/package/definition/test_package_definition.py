@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sample_definitions import HEAD, faults
+from tests.sample_definitions import HEAD, compiled, faults
 
 from apkiln.core import canonical_json
 from apkiln.core.errors import ApkilnError, FaultGroup
@@ -111,7 +111,6 @@ def test_all_faults_at_once_with_hints() -> None:
     [
         ("pipeline:\n- uses: a\n  runs: b\n", "useless-key", 7),
         ("pipeline:\n- with: {a: b}\n", "useless-key", 6),
-        ("pipeline:\n- with: {}\n  runs: x\n", "useless-key", 6),
         ("data: [{name: a}, {name: a}]\n", "duplicate-name", 5),
         ("subpackages: [{name: demo}]\n", "duplicate-name", 5),
         ("subpackages: [{name: -x}]\n", "bad-package-name", 5),
@@ -156,3 +155,10 @@ def test_durations(text: str, wanted: int) -> None:
 @pytest.mark.parametrize("text", ["5", "1d", "h", "1h 2m", "1.h.", "--1s"])
 def test_what_is_no_duration(text: str) -> None:
     assert forms.duration(text)
+
+
+@pytest.mark.parametrize(
+    "body", ["pipeline: [{runs: x, with: {}}]\n", "pipeline: [{runs: x, with: }]\n", "pipeline: [~, runs: x]\n"]
+)
+def test_what_is_empty_counts_as_absent(body: str) -> None:
+    assert compiled(HEAD + body)["pipeline"] == [{"runs": "x"}]
