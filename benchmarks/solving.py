@@ -16,9 +16,10 @@ from benchmarks.workload import APKILN
 from tests.conflict_dense_worlds import conflict_dense_world
 
 from apkiln.acquire.access import Access
+from apkiln.acquire.index_tables import table_of
 from apkiln.acquire.keyring import fingerprint
 from apkiln.acquire.repositories import Trust
-from apkiln.acquire.verified_indexes import Judge, table_of, verified_index
+from apkiln.acquire.verified_indexes import Judge, verified_index
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnsatisfiableError

@@ -6,31 +6,22 @@ of the record table, warnings).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apkiln.acquire.access import Access
+from apkiln.acquire.index_tables import CHECKS, keep_table, kept_table, table_of_text
 from apkiln.acquire.repositories import Trust
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import EnvironmentFault, VerificationError
 from apkiln.core.named_tuple import NamedTuple
-from apkiln.formats.apk.index_names import mentioned_postings, provided_postings
-from apkiln.formats.apk.index_table import VERSION, IndexTable, write_table
+from apkiln.formats.apk.index_table import VERSION, IndexTable
 from apkiln.formats.apk.keys import Keyring
-from apkiln.formats.apk.records import IndexRecord
-from apkiln.system.store import put_bytes
-
-if TYPE_CHECKING:
-    from apkiln.formats.apk.index_text import IndexOutline
 
 _VERDICTS = "index-verdicts"
-CHECKS = "1"
-"""Changes when a verdict begins to mean more, or other records are taken as unusable."""
 
 
 class Judge(NamedTuple):
@@ -84,26 +75,19 @@ def verified_index(data: bytes, digest: Digest, judge: Judge, trust: Trust, acce
         if known is not None:
             return known
     verdict = _judged(data, judge.keyring, trust, access)
-    with suppress(EnvironmentFault):  # a cache that takes nothing costs time, not the answer
-        table = put_bytes(access.store, verdict.table.data)
+    table = keep_table(access.store, verdict.table)
+    if table is not None:
         value = [verdict.signed_by, verdict.weak, str(table), [list(warning) for warning in verdict.warnings]]
-        access.store.put(_VERDICTS, row, canonical_json.encode(value))
+        with suppress(EnvironmentFault):
+            access.store.put(_VERDICTS, row, canonical_json.encode(value))
     return verdict
 
 
 def _remembered(value: Any, access: Access) -> Verdict | None:
     """The verdict of an earlier run, None when the store lost or damaged its table."""
-    signed_by, weak, text, warnings = value
-    digest = Digest.parse(text)
-    stream = access.store.open(digest)
-    if stream is None:
-        return None
-    with stream:
-        data = stream.read()
-    if hashlib.sha256(data).digest() != digest.value:
-        access.store.discard(digest)
-        return None
-    return Verdict(signed_by, weak, IndexTable(data), tuple([IndexRemark(*warning) for warning in warnings]))
+    signed_by, weak, digest, warnings = value
+    table = kept_table(access.store, Digest.parse(digest))
+    return None if table is None else Verdict(signed_by, weak, table, tuple([IndexRemark(*warning) for warning in warnings]))
 
 
 def _judged(data: bytes, keyring: Keyring, trust: Trust, access: Access) -> Verdict:
@@ -114,27 +98,9 @@ def _judged(data: bytes, keyring: Keyring, trust: Trust, access: Access) -> Verd
     index = read_index(data, access.limits)
     signature = _check_signature(index.signatures, index.signed_bytes, keyring, trust)
     outline = scan_index_text(index.text, access.limits)
-    table = _table(index.text, outline.usable())
+    table = table_of_text(index.text, outline.usable())
     warnings = tuple([IndexRemark(item.reason, item.package, item.letter, item.item, item.message) for item in outline.warnings])
     return Verdict(signature.key_name, signature.weak, table, warnings)
-
-
-def table_of(records: Sequence[IndexRecord]) -> IndexTable:
-    """The table of records that are in memory, of which it keeps the fields that an index has."""
-    from apkiln.formats.apk.index_text import IndexOutline, format_record
-
-    blocks = [f"{format_record(record)}\n".encode("utf-8", "surrogateescape") for record in records]
-    begins = list(accumulate(map(len, blocks), initial=0))[:-1]
-    fields = [(record.name, record.provides, record.install_if) for record in records]
-    names, provides, install_if = (
-        [row[column].encode("utf-8", "surrogateescape") for row in fields] for column in range(3)
-    )  # fmt: skip
-    return _table(b"".join(blocks), IndexOutline(begins, names, provides, install_if, ()))
-
-
-def _table(text: bytes, outline: IndexOutline) -> IndexTable:
-    provided = provided_postings(outline.names, outline.provides)
-    return IndexTable(write_table(text, outline.begins, provided, mentioned_postings(outline.install_if)))
 
 
 def _check_signature(signatures: Sequence[tuple[str, str, bytes]], signed: bytes, keyring: Keyring, trust: Trust) -> _Signature:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+import os
 
 from apkiln.core.errors import FormatError
 from apkiln.core.origin import Origin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from apkiln.cli.context import Context
     from apkiln.formats.apk.keys import Keyring
 
@@ -18,9 +20,9 @@ _KEY_LIMIT = 64 * 1024
 
 def open_file(name: str, context: Context) -> BinaryIO:
     """A seekable reader.  Raises UnavailableError (`missing-file`, `is-directory`), EnvironmentFault (`no-permission`)."""
-    from apkiln.system.files import DiskFiles
+    from apkiln.system.reading import open_file as open_for_reading
 
-    return DiskFiles().open(Path(context.settings.working_directory, name))
+    return open_for_reading(os.path.join(context.settings.working_directory, name))
 
 
 def kind_of(name: str, stream: BinaryIO, context: Context) -> str:
@@ -66,6 +68,8 @@ def _by_name(name: str) -> str:
 
 def read_keyring(names: list[str], context: Context) -> Keyring:
     """The keys in these files; each is named like its file.  FormatErrors of `parse_public_key`."""
+    from pathlib import Path
+
     from apkiln.formats.apk.keys import Keyring, parse_public_key
     from apkiln.system.files import DiskFiles
 

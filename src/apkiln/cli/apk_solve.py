@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
 
-from apkiln.core.errors import UsageError
+from apkiln.core.errors import UnsatisfiableError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from apkiln.cli.context import Context
+    from apkiln.core.arch import Arch
+    from apkiln.formats.apk.index_table import IndexTable
     from apkiln.formats.apk.records import IndexRecord
+    from apkiln.solver.commands import Command
     from apkiln.solver.request import Request, SolverRepository
     from apkiln.solver.solution import Change, SelectedPackage, Solution
 
@@ -40,34 +45,50 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
-    from apkiln.solver.explanation import Unsatisfiable
+    from apkiln.solver.commands import parse_command
     from apkiln.solver.solving import solve
 
-    repositories = [_repository(text, number, context) for number, text in enumerate(arguments.index)]
-    request = _request(arguments, repositories, context)
+    command = parse_command(_words(arguments))
+    repositories = [_repository(text, number, command, context) for number, text in enumerate(arguments.index)]
+    request = _request(arguments, command, repositories, context)
     try:
         solution = solve(repositories, request, _arch(arguments.arch))
-    except Unsatisfiable as error:
+    except UnsatisfiableError as error:
         if not context.settings.json:
             raise
-        from apkiln.cli.exit_codes import exit_code
-        from apkiln.solver.explanation_text import value
-
-        context.output.json(value(error.explanation))
-        return exit_code(error)
+        return _explain(error, context)
     _show(solution, context)
     return 0
 
 
-def _arch(name: str | None) -> Any:
-    import platform
+def _explain(error: UnsatisfiableError, context: Context) -> int:
+    from apkiln.cli.exit_codes import exit_code
+    from apkiln.solver.explanation import Unsatisfiable
+    from apkiln.solver.explanation_text import value
+
+    if not isinstance(error, Unsatisfiable):
+        raise error
+    context.output.json(value(error.explanation))
+    return exit_code(error)
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    """The command of apk: `add` where none is named."""
+    from apkiln.solver.commands import OPTIONS
+
+    words = [*arguments.request, *arguments.command]
+    return words if any(word in OPTIONS for word in words[:1]) else ["add", *words]
+
+
+def _arch(name: str | None) -> Arch:
+    from os import uname
 
     from apkiln.core.arch import Arch
 
-    return Arch.parse(name or platform.machine())
+    return Arch.parse(name or uname().machine)
 
 
-def _repository(text: str, number: int, context: Context) -> SolverRepository:
+def _repository(text: str, number: int, command: Command, context: Context) -> SolverRepository:
     from apkiln.solver.request import SolverRepository
 
     tag, name = "", text
@@ -75,39 +96,37 @@ def _repository(text: str, number: int, context: Context) -> SolverRepository:
         tag, equals, name = text[1:].partition("=")
         if not equals:
             raise UsageError(f"`{text}` is not `@TAG=FILE`", reason="bad-arguments")
-    return SolverRepository(_records(name, context), number, tag, name=name)
+    table = _table(name, context)
+    # The other commands ask which names any record speaks of, which a table cannot tell.
+    return SolverRepository(table if command.verb == "add" else tuple(table), number, tag, name=name)
 
 
-def _records(name: str, context: Context) -> list[IndexRecord]:
-    """Records of an index file, without those that must not be chosen."""
+def _table(name: str, context: Context) -> IndexTable:
+    """The records of an index file, without those that must not be chosen."""
+    from apkiln.acquire.index_tables import table_of_file
     from apkiln.cli.apk_files import open_file
     from apkiln.core.errors import ApkilnError
     from apkiln.core.origin import Origin
-    from apkiln.formats.apk.index import read_any_index
+    from apkiln.system.directory_store import DirectoryStore
 
     limits = context.settings.limits
     try:
         with open_file(name, context) as stream:
-            text = read_any_index(stream.read(limits.http_response), limits)[1]
+            data = stream.read(limits.http_response)
+        return table_of_file(data, DirectoryStore(context.settings.cache_directory), limits)
     except ApkilnError as error:
         raise error.located(Origin(source=name)) from None
-    unusable = text.unusable
-    return [record for number, record in enumerate(text.records) if number not in unusable]
 
 
-def _request(arguments: argparse.Namespace, repositories: list[SolverRepository], context: Context) -> Request:
+def _request(arguments: argparse.Namespace, command: Command, repositories: list[SolverRepository], context: Context) -> Request:
     from apkiln.core.value import replace
     from apkiln.formats.apk.dependency import parse_dependencies
-    from apkiln.solver.commands import OPTIONS, parse_command, plan
+    from apkiln.solver.commands import plan
     from apkiln.solver.source import provided_names
 
-    words = [*arguments.request, *arguments.command]
-    if not any(word in OPTIONS for word in words[:1]):
-        words = ["add", *words]
-    command = parse_command(words)
     world = parse_dependencies(_read(arguments.world, context)) if arguments.world else ()
     installed = _installed(arguments.installed, context) if arguments.installed else ()
-    known = {name for repository in repositories for record in repository.records for name in provided_names(record)}  # type: ignore[union-attr]
+    known = (name for repository in repositories for record in repository.records for name in provided_names(record))  # type: ignore[union-attr]
     request = plan(command, world, installed, known, repositories)
     return replace(
         request,

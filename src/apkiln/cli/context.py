@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TextIO
-
 from apkiln.cli.output import Output
 from apkiln.cli.settings import Settings
 from apkiln.core.progress import Reporter
 from apkiln.core.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 @value

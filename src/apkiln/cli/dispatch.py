@@ -7,7 +7,6 @@ import os
 import sys
 from importlib import import_module
 from types import MappingProxyType, ModuleType
-from typing import TextIO
 
 from apkiln.cli import exit_codes
 from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_FILE_VERBS, MELANGE_LISTS, MELANGE_VERBS, NOUNS, SOURCE_VERBS
@@ -17,6 +16,10 @@ from apkiln.cli.reporting import choose_reporter
 from apkiln.cli.settings import Settings, cache_directory
 from apkiln.core import canonical_json
 from apkiln.core.errors import ApkilnError, EnvironmentFault, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -125,6 +128,8 @@ def _run(words: list[str]) -> int:
     module = import_module(f"apkiln.cli.{verbs[verb][0]}")
     parser = command_parser(noun, verb, module)
     given = _before_double_dash(words) if getattr(module, "TAKES_COMMAND", False) else words
+    if not {"-h", "--help"} & set(given):
+        parser.usage = ""  # argparse would format it for messages that ours do not have
     arguments = parser.parse_intermixed_args(parser.with_switches(given))  # flags may stand between operands
     arguments.command = tuple(words[len(_before_double_dash(words)) + 1 :])
     context = _context(arguments)

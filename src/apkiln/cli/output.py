@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TextIO
-
 from apkiln.core import canonical_json
 from apkiln.core.errors import ApkilnError, FaultGroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 
 class Output:

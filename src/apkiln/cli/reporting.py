@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, TextIO
+from _thread import allocate_lock as new_lock  # `threading` would bring five modules along
 
 from apkiln.core.progress import Reporter, Silent
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from rich.progress import Progress, TaskID
 
 
@@ -16,7 +18,7 @@ class LineReporter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._tasks: dict[str, tuple[int, int, str]] = {}
 
     def start(self, task: str, total: int, unit: str) -> None:
@@ -46,7 +48,7 @@ class JsonReporter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._tasks: dict[str, tuple[int, str]] = {}
 
     def start(self, task: str, total: int, unit: str) -> None:
@@ -81,7 +83,7 @@ class BarReporter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 

@@ -7,8 +7,7 @@ first instance is made by it, and annotations are left alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, NamedTuple

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
-    from typing import AnyStr
+    from typing import Any, AnyStr
 
 _ASKED = (
     "findall", "finditer", "flags", "fullmatch", "groupindex", "groups", "match", "pattern", "search", "split", "sub", "subn",
@@ -15,7 +14,8 @@ _ASKED = (
 
 def pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """What `re.compile` gives, as far as anybody who calls its methods can tell.  A wrong expression is seen at first use."""
-    return cast("re.Pattern[AnyStr]", _Waiting(text, flags))
+    waiting: Any = _Waiting(text, flags)
+    return waiting  # type: ignore[no-any-return]
 
 
 class _Compiled:

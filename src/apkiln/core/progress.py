@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from apkiln.core.protocol import Protocol
 
 
 class Reporter(Protocol):

@@ -8,9 +8,17 @@ same methods.  Instances take about twice as long to make: records by the thousa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar, dataclass_transform
 
-V = TypeVar("V")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeVar, dataclass_transform
+
+    V = TypeVar("V")
+else:
+
+    def dataclass_transform(**_: object) -> Callable[[object], object]:
+        """Says something to type checkers only."""
+        return lambda function: function
 
 
 class _Uncompared:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from apkiln import __version__
+from apkiln.acquire.index_tables import CHECKS
 from apkiln.acquire.indexes import LoadedIndex
-from apkiln.acquire.verified_indexes import CHECKS
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
 from apkiln.core.value import field_names

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha1
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import FaultCollector, FormatError, UsageError
-from apkiln.core.value import replace
+from apkiln.core.value import replace, value
 from apkiln.formats.apk.dependency import Dependency, parse_dependencies, parse_dependency
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.solver.dependants import Dependants, depends_on, names_of
@@ -33,7 +32,7 @@ _ANY = Arch.parse("x86_64")
 OPTIONS = {"add": _ADD, "upgrade": _UPGRADE, "del": _DEL, "fix": _FIX}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """A parsed command line."""
 

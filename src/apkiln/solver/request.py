@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntFlag
-from typing import TYPE_CHECKING
 
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.formats.apk.records import IndexRecord
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.solver.source import PackageSource
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
+from apkiln.core.protocol import Protocol
 from apkiln.formats.apk.index_names import mentioned_name, provided_names
 from apkiln.formats.apk.records import IndexRecord
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+
+from apkiln.core.protocol import Protocol
 
 
 class Clock(Protocol):

@@ -6,8 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import BinaryIO
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
@@ -16,6 +14,11 @@ from apkiln.system.clock import Clock, SystemClock
 from apkiln.system.faults import fault_of, faults_named
 from apkiln.system.lock import file_lock, hold, is_locked
 from apkiln.system.store import Usage, check_key, seal_row, unseal_row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
 
 _TOUCH_AFTER = 3600
 """Seconds: a blob's time of last use is not rewritten more often than that."""
@@ -31,11 +34,18 @@ class DirectoryStore:
     recent entries: a cut blob is recognised by the size in its name and counts as absent, a cut row by its checksum.
     """
 
-    def __init__(self, root: Path, *, durable: bool = False, clock: Clock | None = None) -> None:
-        self.root = root
+    def __init__(self, root: os.PathLike[str] | str, *, durable: bool = False, clock: Clock | None = None) -> None:
+        root = os.fspath(root)
+        self._root = root
         self._blobs, self._tables = f"{root}/blobs", f"{root}/tables"
         self._durable = durable
         self._clock = clock or SystemClock()
+
+    @property
+    def root(self) -> Path:
+        from pathlib import Path  # reading needs no more than texts
+
+        return Path(self._root)
 
     @contextmanager
     def writer(self) -> Iterator[DirectoryBlobWriter]:
@@ -100,7 +110,7 @@ class DirectoryStore:
         path = self._row(table, key)
         with _temporary_file(self.root) as (descriptor, temporary), faults_named(path, "write"):
             _write_all(descriptor, seal_row(table, key, value))
-            _publish(descriptor, temporary, Path(path), self._durable)
+            _publish(descriptor, temporary, self.root / "tables" / table / key, self._durable)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -143,7 +153,7 @@ class DirectoryStore:
         for table in sorted(_directories(self.root / "tables")):
             for entry in sorted(_entries(table), key=lambda entry: entry.name):
                 with suppress(FileNotFoundError):
-                    if unseal_row(table.name, entry.name, Path(entry.path).read_bytes()) is None:
+                    if unseal_row(table.name, entry.name, (table / entry.name).read_bytes()) is None:
                         yield table.name, entry.name
 
     def remove_row(self, table: str, key: str) -> None:
@@ -155,7 +165,9 @@ class DirectoryStore:
     def remove_abandoned(self) -> int:
         """Remove temporary files whose writer is dead; their number.  Files of the last minute are left alone."""
         newest = self._clock.now() - _SETTLED_AFTER
-        old = [Path(entry.path) for entry in _entries(self.root / "temporary") if entry.stat().st_mtime < newest]
+        old = [
+            self.root / "temporary" / entry.name for entry in _entries(self.root / "temporary") if entry.stat().st_mtime < newest
+        ]
         abandoned = [path for path in old if not is_locked(path)]
         for path in abandoned:
             path.unlink(missing_ok=True)
@@ -305,7 +317,7 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
 def _directories(directory: Path) -> list[Path]:
     try:
         with os.scandir(directory) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            return [directory / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

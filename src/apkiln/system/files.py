@@ -7,13 +7,18 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePath, PurePosixPath
-from typing import BinaryIO, Protocol
 
 from apkiln.core.errors import ConflictError, FormatError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.protocol import Protocol
 from apkiln.system.faults import fault_of, faults_named
 from apkiln.system.lock import claim, file_lock, remove_if_abandoned
+from apkiln.system.reading import open_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _MARK = ".apkiln-unfinished"
 _LINKS_NOT_SUPPORTED_IS_FINE = (PermissionError, NotImplementedError)
@@ -108,13 +113,7 @@ class DiskFiles:
         return data
 
     def open(self, path: PurePath) -> BinaryIO:
-        with faults_named(path, "read"):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                return os.fdopen(descriptor, "rb")
-            except IsADirectoryError:
-                os.close(descriptor)
-                raise
+        return open_file(path)
 
     def status(self, path: PurePath) -> FileStatus | None:
         try:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.pattern import pattern
+from apkiln.core.protocol import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _KEY = pattern(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _CHUNK = 1 << 20

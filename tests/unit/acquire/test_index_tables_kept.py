@@ -13,9 +13,9 @@ from tests.made_up_indexes import records
 from tests.sample_packages import keyring_of, sample_index, sample_package, sample_signer
 
 from apkiln.acquire.access import Access
+from apkiln.acquire.index_tables import table_of
 from apkiln.acquire.indexes import LoadedIndex, load_indexes
 from apkiln.acquire.repositories import parse_repositories
-from apkiln.acquire.verified_indexes import table_of
 from apkiln.core.digest import Digest
 from apkiln.core.errors import EnvironmentFault, FormatError
 from apkiln.formats.apk.index_table import IndexTable

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
+from apkiln.acquire.index_tables import table_of
 from apkiln.acquire.indexes import LoadedIndex
 from apkiln.acquire.repositories import Repository
-from apkiln.acquire.verified_indexes import table_of
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FaultGroup, VerificationError

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apkiln.acquire.index_tables import table_of
 from apkiln.acquire.indexes import LoadedIndex
 from apkiln.acquire.repositories import Repository
-from apkiln.acquire.verified_indexes import table_of
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnsatisfiableError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from functools import lru_cache
 
 from apkiln.core.errors import FaultCollector, FormatError
@@ -208,6 +207,8 @@ def identity_digest(text: str) -> bytes | None:
     """Raw digest of `Q1`/`Q2` + base64 or `X1` + hex; None when `text` is no identity of at least 20 bytes."""
     kind, body = text[:2], text[2:]
     try:
+        from base64 import b64decode
+
         raw = bytes.fromhex(body) if kind == "X1" else b64decode(body, validate=True)
     except ValueError:
         return None

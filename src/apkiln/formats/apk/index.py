@@ -213,8 +213,16 @@ def write_index(
 
 def read_any_index(content: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[SignedIndex, IndexText]:
     """For inspection: an index as `APKINDEX.tar.gz` in any shape, or as bare text, with everything odd about it reported."""
-    if content.startswith(b"\x1f\x8b"):
-        index = read_index(content, limits, rules=COMPAT)
-    else:
-        index = SignedIndex((), content, "", content)
+    index = _any_index(content, limits)
     return index, parse_index_text(index.text, limits)
+
+
+def text_of_any_index(content: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """As `read_any_index`: the text, unparsed."""
+    return _any_index(content, limits).text
+
+
+def _any_index(content: bytes, limits: Limits) -> SignedIndex:
+    if content.startswith(b"\x1f\x8b"):
+        return read_index(content, limits, rules=COMPAT)
+    return SignedIndex((), content, "", content)
