@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from typing import TYPE_CHECKING, Any
 
 from apkiln.core import canonical_json
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
@@ -22,7 +21,10 @@ from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from apkiln.acquire.access import Access
     from apkiln.acquire.repositories import Repository
     from apkiln.formats.apk.generation import GenerationDocument

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.repositories import Repository
@@ -18,6 +17,7 @@ from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.protocol import Protocol
 from apkiln.core.secret import redact_url
 from apkiln.formats.apk.keys import Keyring
 from apkiln.formats.apk.policy import STRICT, PackagePolicy
@@ -25,7 +25,10 @@ from apkiln.formats.apk.records import IndexRecord
 from apkiln.system.parallel import map_in_threads
 from apkiln.system.store import damaged, open_verified
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from apkiln.formats.apk.contents import PackageContents
     from apkiln.formats.apk.package import ContentSink
     from apkiln.formats.archive.entry import Entry

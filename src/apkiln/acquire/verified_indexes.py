@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.index_tables import CHECKS, keep_table, kept_table, table_of_text
@@ -20,6 +19,10 @@ from apkiln.core.errors import EnvironmentFault, VerificationError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.index_table import VERSION, IndexTable
 from apkiln.formats.apk.keys import Keyring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _VERDICTS = "index-verdicts"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from apkiln.cli.resolve_arguments import add_lock_arguments, add_resolve_arguments, definition_directory, resolve_definition
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
     from apkiln.cli.resolve_arguments import Resolved

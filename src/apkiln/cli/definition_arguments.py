@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
     from apkiln.image.configuration.loading import LoadedConfiguration

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
 
 from apkiln.cli.build_arguments import add_build_arguments, build_definition
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from apkiln.cli.context import Context
     from apkiln.image.building import BuiltArchitecture, BuiltImage
     from apkiln.image.documents import BuiltLayer

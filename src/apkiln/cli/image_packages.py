@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from apkiln.cli.resolve_arguments import add_lock_arguments, add_resolve_arguments, resolve_definition
 from apkiln.core.errors import UsageError
 from apkiln.core.pattern import pattern
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
     from apkiln.formats.apk.records import IndexRecord

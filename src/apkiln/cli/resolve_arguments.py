@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from apkiln.cli.definition_arguments import add_definition_arguments, load_definition
 from apkiln.core.errors import UsageError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import replace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

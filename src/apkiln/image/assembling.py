@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, cast
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
@@ -27,9 +26,11 @@ from apkiln.image.layers import LayerPart, LayerRecipe
 from apkiln.rootfs.side_data import SegmentData, decode_data, encode_data
 from apkiln.system.store import Store, damaged
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import Executor
     from io import RawIOBase
+    from typing import Any
 
 _LAYERS, _PARTS = "layers", "layer-parts"
 _CHUNK = 1 << 20
@@ -250,7 +251,8 @@ def _open(store: Store, digest: Digest, part: LayerPart, size: int | None = None
     stream = store.open(digest, size)
     if stream is None:
         raise damaged(store, digest, Origin(package=part.name))
-    return cast("RawIOBase", stream)
+    unbuffered: Any = stream
+    return unbuffered  # type: ignore[no-any-return]
 
 
 def _write_part(store: Store, chunks: Iterable[bytes], codec: Codec, executor: Executor | None) -> SegmentData:

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from apkiln import __version__
 from apkiln.core import canonical_json
@@ -25,6 +24,7 @@ from apkiln.image.generated.draft import Draft
 from apkiln.image.plan import ArchitecturePlan, PlannedPackage
 from apkiln.system.store import Store, put_bytes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.formats.apk.contents import PackageInfo
     from apkiln.formats.apk.records import IndexRecord

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import PurePath, PurePosixPath
-from typing import TYPE_CHECKING
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.packages import AcquiredPackage, acquire_packages, open_package
@@ -37,6 +36,7 @@ from apkiln.rootfs.ownership import plan_tree
 from apkiln.rootfs.segments import Segment, SegmentWriter, load_segment, open_content, read_content
 from apkiln.rootfs.tree_plan import OwnershipPolicy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 

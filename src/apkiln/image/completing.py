@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from apkiln.core.arch import Arch
 from apkiln.core.value import value
@@ -32,6 +31,7 @@ from apkiln.image.grouping import is_layered
 from apkiln.image.plan import ArchitecturePlan
 from apkiln.image.planned_tree import PlannedTree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.image.scripts.effects import ScriptReport
     from apkiln.image.scripts.replacing import RunUncovered

@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from apkiln.core.errors import EnvironmentFault, FaultCollector, UnavailableError
 from apkiln.core.limits import Limits
@@ -20,6 +19,7 @@ from apkiln.formats.yamlnode.node import Document
 from apkiln.image.configuration.loading import LoadedConfiguration, ReadFile, load_configuration
 from apkiln.image.configuration.overlay import NO_OVERLAY, Overlay
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.system.files import FileReader
     from apkiln.system.store import Store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from io import UnsupportedOperation
-from typing import TYPE_CHECKING
 
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
@@ -17,6 +16,7 @@ from apkiln.image.generated.library_cache import CONFIGURATION, PATH, RULE, cand
 from apkiln.image.planned_tree import PlannedTree
 from apkiln.system.store import Store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.formats.elf import ElfFacts
 

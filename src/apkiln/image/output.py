@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, BinaryIO
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnavailableError, UsageError
@@ -21,7 +20,10 @@ from apkiln.image.assembling import StoredLayer, write_layer
 from apkiln.system.files import FileReader, Files, OutputTree, exists_already
 from apkiln.system.store import Store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from apkiln.image.building import BuiltImage
     from apkiln.image.exports.file_systems import FileSystem, Toolbox
 

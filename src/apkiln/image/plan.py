@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
@@ -18,6 +17,10 @@ from apkiln.core.secret import redact_url
 from apkiln.core.value import value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.solver.solution import SelectedPackage, Solution
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class PlannedPackage(NamedTuple):

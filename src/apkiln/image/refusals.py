@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from apkiln.acquire.indexes import LoadedIndex
 from apkiln.core.arch import Arch
@@ -13,6 +12,7 @@ from apkiln.core.errors import FaultGroup, UnsatisfiableError, VerificationError
 from apkiln.core.secret import redact_url
 from apkiln.image.configuration.model import ImageConfiguration, PackageRequest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.solver.explanation import Unsatisfiable
 

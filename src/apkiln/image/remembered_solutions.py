@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
 from apkiln import __version__
 from apkiln.acquire.index_tables import CHECKS
@@ -25,6 +24,10 @@ from apkiln.image.unify import HeldBack, Problem, Unified
 from apkiln.solver.request import Request
 from apkiln.solver.solution import Change, ChangeKind, LeftOut, SelectedPackage, Solution, Statistics
 from apkiln.system.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _TABLE = "solutions"
 _RULES = "4"

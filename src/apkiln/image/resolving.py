@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.indexes import LoadedIndex, load_indexes
@@ -28,6 +27,7 @@ from apkiln.image.unify import Problem, Unified, unify
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solution import Solution
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.image.base.opening import Base
     from apkiln.image.place import Place

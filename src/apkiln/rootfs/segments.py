@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, BinaryIO
 
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
@@ -33,8 +32,10 @@ from apkiln.rootfs.package_files import PackageFiles
 from apkiln.rootfs.side_data import HeadRow, Position, SegmentData
 from apkiln.system.store import BlobWriter, Store, damaged
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from typing import BinaryIO
 
     from apkiln.formats.deflate.codec import Codec
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from struct import Struct
-from typing import Any
 
 from apkiln.core.digest import Digest
 from apkiln.core.named_tuple import NamedTuple
@@ -20,6 +19,10 @@ from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.installed_text import DatabaseLines
 from apkiln.rootfs.package_files import PackageHead
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = "s1"
 """Version of the rows' form; it stands in every segment key, so rows of another form are never decoded."""

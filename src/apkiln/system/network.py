@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from apkiln.core.limits import MIB
 from apkiln.system.files import FileReader
@@ -19,6 +18,7 @@ from apkiln.system.transfer import (
     Write,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.system.credentials import Credentials
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
 
-T = TypeVar("T")
-R = TypeVar("R")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    R = TypeVar("R")
 
 
 def map_in_threads(function: Callable[[T], R], values: Iterable[T], jobs: int) -> list[R]:
@@ -21,8 +24,10 @@ def map_in_threads(function: Callable[[T], R], values: Iterable[T], jobs: int) -
     threads = min(jobs, len(items))
     if threads <= 1:
         return [function(item) for item in items]
+    from threading import Thread
+
     work = _Work(function, items)
-    others = [threading.Thread(target=work.run, daemon=True) for _ in range(threads - 1)]
+    others = [Thread(target=work.run, daemon=True) for _ in range(threads - 1)]
     for thread in others:
         thread.start()
     try:
@@ -36,13 +41,13 @@ def map_in_threads(function: Callable[[T], R], values: Iterable[T], jobs: int) -
     return work.finished()
 
 
-class _Work(Generic[T, R]):
-    def __init__(self, function: Callable[[T], R], items: list[T]) -> None:
+class _Work:
+    def __init__(self, function: Callable[[Any], Any], items: list[Any]) -> None:
         self._function = function
         self._items = items
         self._next = 0
-        self._lock = threading.Lock()
-        self._results: dict[int, R] = {}
+        self._lock = allocate_lock()
+        self._results: dict[int, Any] = {}
         self._errors: dict[int, BaseException] = {}
 
     def run(self) -> None:
@@ -59,7 +64,7 @@ class _Work(Generic[T, R]):
         with self._lock:
             self._next = len(self._items)
 
-    def finished(self) -> list[R]:
+    def finished(self) -> list[Any]:
         """All results, or the first error."""
         if self._errors:
             raise self._errors[min(self._errors)]

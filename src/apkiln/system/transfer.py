@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.protocol import Protocol
 from apkiln.core.secret import redact_url
 from apkiln.system.files import FileReader
 from apkiln.system.urls import is_http, local_path

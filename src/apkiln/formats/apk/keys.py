@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError
@@ -16,6 +15,7 @@ from apkiln.core.origin import Origin
 from apkiln.core.pattern import pattern
 from apkiln.core.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from apkiln.formats.deflate.checksum import combine
 from apkiln.formats.deflate.codec import PIECE, Codec
 from apkiln.formats.deflate.member import HEADER, Slice, trailer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 

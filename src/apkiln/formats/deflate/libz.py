@@ -9,7 +9,10 @@ from __future__ import annotations
 import ctypes
 import zlib
 from functools import lru_cache
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _BLOCK = 5
 """Z_BLOCK: stop at the next block border."""

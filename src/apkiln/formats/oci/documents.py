@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import Any
 
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.oci import media_types
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Pairs = tuple[tuple[str, str], ...]
 """A map, sorted by key."""

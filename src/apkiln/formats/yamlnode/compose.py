@@ -6,13 +6,16 @@ PyYAML's own composer recurses in C and can overflow the stack; the event stream
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
 from apkiln.core.origin import Origin
 from apkiln.formats.yamlnode.excerpt import excerpt
 from apkiln.formats.yamlnode.node import Document, Mapping, Node, Scalar, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAXIMUM_DEPTH = 64
 """Nesting of sequences and mappings."""

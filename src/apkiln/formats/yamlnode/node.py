@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 """Plain texts that mean "not set"."""

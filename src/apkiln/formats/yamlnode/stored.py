@@ -6,9 +6,12 @@ One JSON list a node: `[0, text, plain, …]`, `[1, [item …], …]`, `[2, [[ke
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from apkiln.formats.yamlnode.node import Mapping, Node, Scalar, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = "1"
 """Stands in every key under which nodes are kept; changes with the form, and when `compose` gives other nodes."""

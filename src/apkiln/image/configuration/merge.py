@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.named_tuple import NamedTuple
@@ -27,8 +26,12 @@ from apkiln.image.configuration.model import (
 )
 from apkiln.image.configuration.note import Note
 
-_Item = TypeVar("_Item")
-_Removable = TypeVar("_Removable", PackageRequest, RepositoryEntry)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _Item = TypeVar("_Item")
+    _Removable = TypeVar("_Removable", PackageRequest, RepositoryEntry)
 
 
 class Remarks(NamedTuple):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any
 
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
@@ -35,7 +34,11 @@ from apkiln.image.configuration.model import (
     User,
 )
 
-Document = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Document = dict[str, Any]
 
 
 def completed(configuration: ImageConfiguration) -> ImageConfiguration:

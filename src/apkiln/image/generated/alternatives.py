@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft
 from apkiln.image.generated.package_data import absolute_path, check_row, fault, package_data, rows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RULE = "alternatives"
 DIRECTORY = "etc/alternatives"

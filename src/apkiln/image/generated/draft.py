@@ -7,11 +7,11 @@ a path that a rule takes over from a package is an *override*, kept with the nam
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 from apkiln.core.errors import ApkilnError, ConfigurationError, ConflictError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.protocol import Protocol
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import Entry, EntryType
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
 
 from apkiln.core.arch import Arch
 from apkiln.core.named_tuple import NamedTuple
@@ -12,7 +11,10 @@ from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from apkiln.formats.elf import ElfFacts
     from apkiln.formats.library_cache import Library
 

@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from apkiln.core import canonical_json
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft, Node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RULE = "apkiln-manifest"
 PATH = "etc/apkiln/manifest.json"

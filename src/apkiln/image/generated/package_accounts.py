@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from apkiln.core.errors import ConflictError
 from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.accounts import GROUP, PASSWD
 from apkiln.image.generated.draft import Draft
 from apkiln.image.generated.package_data import check_number, package_data, rows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RULE = "package-accounts"
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import MIB
@@ -21,6 +20,10 @@ from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import path as paths
 from apkiln.image.generated.draft import Draft
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DIRECTORY = "usr/share/apkiln"
 MAXIMUM_FILE = MIB
