@@ -75,7 +75,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--allow-setcap", action="store_true", help="allow capabilities of files beyond the harmless ones")
     output.add_argument("--allow-env-secrets", action="store_true", help="variables named like secrets may go into packages")
     output.add_argument(
-        "--result-store", metavar="DIR", default="", help="keep results here, for other machines too; implies `--cache-results`"
+        "--result-store",
+        metavar="DIR|s3://BUCKET/PREFIX",
+        default="",
+        help="keep results there, for other machines too; implies `--cache-results`",
     )
     output.add_argument(
         "--cache-results", action="store_true", help="take the result of equal inputs from the cache, and keep it there"
@@ -141,6 +144,7 @@ def _request(
 
     from apkiln.cli import package_build_arguments as shared
     from apkiln.cli.access import open_access
+    from apkiln.cli.result_store import open_result_store
     from apkiln.cli.source_arguments import source_access
     from apkiln.formats.deflate.codec import canonical_codec, local_codec
     from apkiln.package.building.request import BuildAccess, BuildRequest
@@ -149,7 +153,6 @@ def _request(
     from apkiln.package.emission.emitting import EmissionAccess
     from apkiln.package.sources.planning import plan_sources
     from apkiln.system.clock import SystemClock
-    from apkiln.system.directory_store import DirectoryStore
     from apkiln.system.files import DiskFiles
     from apkiln.system.spool import DiskSpools
 
@@ -186,7 +189,7 @@ def _request(
         now=SystemClock().monotonic,
         tell=shared.line_teller(context, package.name.text),
         note=context.reporter.note,
-        results=DirectoryStore(here / arguments.result_store) if arguments.result_store else None,
+        results=open_result_store(arguments.result_store, context),
         sources=source_access(arguments, context) if has_sources else None,
         on_failure=shared.shell_on_failure(arguments, context, runner),
         resolver=shared.resolver_file(),

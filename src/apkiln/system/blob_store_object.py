@@ -27,6 +27,8 @@ class Bucket:
     region: str = "us-east-1"
     access_key: str = ""
     secret_key: Secret = Secret("")
+    session_token: Secret = Secret("")
+    """Of temporary keys."""
     timeout: int = 60
     """Seconds that one request may take; a failed one is repeated with growing pauses for up to three minutes."""
 
@@ -51,7 +53,7 @@ class ObjectBlobs:
             obstore.put(self._store, _path(digest), data, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return len(data)
-        except BaseError as error:
+        except (BaseError, FileNotFoundError) as error:  # the latter: there is no such bucket
             raise self._fault(error, "write") from error
         return len(data)
 
@@ -107,17 +109,21 @@ class ObjectBlobs:
             raise self._fault(error, "remove from") from error
 
     def _fault(self, error: Exception, doing: str) -> ApkilnError:
-        first = str(error).splitlines()[0][:200]
-        return UnavailableError(
-            f"cannot {doing} `{self._place}`: {first}",
-            reason="store-unavailable",
-            origin=Origin(source=self._place),
-            retriable=True,
-        )
+        return store_fault(error, doing, self._place)
 
 
 def open_bucket(bucket: Bucket) -> ObjectBlobs:
     """The blobs of a bucket.  Plain http is used where the endpoint says so.  Nothing is sent yet."""
+    return ObjectBlobs(object_store(bucket), place_of(bucket))
+
+
+def place_of(bucket: Bucket) -> str:
+    """How people call it."""
+    return f"s3://{bucket.name}/{bucket.prefix}"
+
+
+def object_store(bucket: Bucket) -> ObjectStore:
+    """The bucket, below its prefix."""
     from obstore.store import S3Store
 
     options: dict[str, str] = {"region": bucket.region}
@@ -125,15 +131,25 @@ def open_bucket(bucket: Bucket) -> ObjectBlobs:
         options["endpoint"] = bucket.endpoint
     if bucket.access_key:
         options |= {"access_key_id": bucket.access_key, "secret_access_key": bucket.secret_key.reveal()}
+    if bucket.session_token.reveal():
+        options["session_token"] = bucket.session_token.reveal()
     plain = bucket.endpoint.startswith("http://")
-    store = S3Store(
+    return S3Store(
         bucket.name,
         prefix=bucket.prefix or None,
         client_options={"allow_http": plain, "timeout": f"{bucket.timeout}s", "connect_timeout": f"{min(bucket.timeout, 10)}s"},
         virtual_hosted_style_request=False,
         **options,  # type: ignore[arg-type]
     )
-    return ObjectBlobs(store, f"s3://{bucket.name}/{bucket.prefix}")
+
+
+def store_fault(error: Exception, doing: str, place: str) -> ApkilnError:
+    """What the library says, as one of our errors (`store-unavailable`)."""
+    text = str(error)
+    said = text.partition("<Message>")[2].partition("</Message>")[0]
+    first = (said or text.splitlines()[0])[:200]
+    origin = Origin(source=place)
+    return UnavailableError(f"cannot {doing} `{place}`: {first}", reason="store-unavailable", origin=origin, retriable=True)
 
 
 def _path(digest: Digest) -> str:

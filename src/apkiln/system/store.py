@@ -1,6 +1,7 @@
 """The content-addressed cache: blobs by SHA-256 and small tables, safe for concurrent threads and processes.
 
-`system.directory_store.DirectoryStore(root)` keeps it on disk, `system.memory_store.MemoryStore()` in memory.
+`system.directory_store.DirectoryStore(root)` keeps it on disk, `system.memory_store.MemoryStore()` in memory,
+`system.bucket_store.open_bucket_store(bucket)` in an object store, for several machines.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class BlobWriter(Protocol):
         """
 
 
-class Store(Protocol):
-    """Blobs and tables.
+class SharedStore(Protocol):
+    """Blobs and tables: what a store on one machine and one for several have in common.
 
     Keys are chosen by callers: `[A-Za-z0-9._-]`, at most 200, not beginning with a dot.  A table is a named set of rows
     (key → small value).
@@ -58,9 +59,6 @@ class Store(Protocol):
     def holds(self, digest: Digest, size: int) -> bool:
         """Whether there is a blob of this digest and size; cheaper than `size`."""
 
-    def size(self, digest: Digest) -> int | None:
-        """Byte size of a blob, None when absent."""
-
     def get(self, table: str, key: str) -> bytes | None:
         """The value, None when absent or when its checksum does not hold (a damaged row counts as absent)."""
 
@@ -69,6 +67,13 @@ class Store(Protocol):
 
     def discard(self, digest: Digest) -> None:
         """Remove a blob that was found damaged."""
+
+
+class Store(SharedStore, Protocol):
+    """The cache of a machine."""
+
+    def size(self, digest: Digest) -> int | None:
+        """Byte size of a blob, None when absent."""
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """Hold `key` against all threads and processes on this cache, waiting for the present holder.  Not re-entrant.
@@ -89,14 +94,14 @@ class Usage(NamedTuple):
     """Temporary files, also those of running writers."""
 
 
-def put_bytes(store: Store, data: bytes, expected: Digest | None = None) -> Digest:
+def put_bytes(store: SharedStore, data: bytes, expected: Digest | None = None) -> Digest:
     """Store one blob that is in memory already."""
     with store.writer() as writer:
         writer.write(data)
         return writer.commit(expected)
 
 
-def open_verified(store: Store, digest: Digest, origin: Origin | None = None) -> BinaryIO | None:
+def open_verified(store: SharedStore, digest: Digest, origin: Origin | None = None) -> BinaryIO | None:
     """`store.open`, after reading the whole blob and comparing its SHA-256 with its name; the reader stands at offset 0.
 
     Raises VerificationError `cache-entry-damaged` (with `origin` completed by the digest) after discarding the blob.
@@ -115,7 +120,7 @@ def open_verified(store: Store, digest: Digest, origin: Origin | None = None) ->
     return stream
 
 
-def damaged(store: Store, digest: Digest, origin: Origin | None = None) -> VerificationError:
+def damaged(store: SharedStore, digest: Digest, origin: Origin | None = None) -> VerificationError:
     """Discard a blob that does not hash to its name, and the error that says so."""
     store.discard(digest)
     place = (origin or Origin()).filled(Origin(digest=str(digest)))

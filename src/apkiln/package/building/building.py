@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from apkiln.core.errors import EnvironmentFault, UnavailableError
 from apkiln.core.limits import MIB
 from apkiln.core.value import replace
 from apkiln.package.building.compiler_files import compiler_files
@@ -73,7 +74,7 @@ def build_package(request: BuildRequest, access: BuildAccess) -> Built:
         packages = _emit(request, prepared, parts, workspace, access)
         place = workspace.home if access.keep_workspace else ""
     if key:
-        keep_result(key, packages, access.results or access.access.store, access.emission.files)
+        _keep(key, packages, access)
     seconds, peak = (session.seconds, session.peak_memory) if session is not None else (0.0, 0)
     return Built(packages, key, False, seconds, peak, place)
 
@@ -96,6 +97,14 @@ def _key(
     workspace = source_digest(directory, excluded) if directory is not None else ""
     codec = access.emission.codec.name
     return BuildPlan(request.definition, prepared, codec, tuple(signers), workspace, request.network.value).key()
+
+
+def _keep(key: str, packages: tuple[EmittedPackage, ...], access: BuildAccess) -> None:
+    """A store that cannot take the result costs the next build its time, not this one its packages."""
+    try:
+        keep_result(key, packages, access.results or access.access.store, access.emission.files)
+    except (UnavailableError, EnvironmentFault) as error:
+        access.note(f"the result was not kept: {error}")
 
 
 def _kept_result(request: BuildRequest, key: str, access: BuildAccess) -> tuple[EmittedPackage, ...] | None:

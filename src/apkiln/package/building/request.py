@@ -20,7 +20,7 @@ from apkiln.package.emission.request import EmissionRequest, EmittedPackage
 from apkiln.system.build_workspace import Workspace
 from apkiln.system.sandbox import Sandbox, SandboxLimits, SandboxSpec
 from apkiln.system.signer import Signer
-from apkiln.system.store import Store
+from apkiln.system.store import SharedStore
 from apkiln.system.trees import Trees
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class BuildAccess:
     """Hears every line of output."""
     note: Callable[[str], None]
     """Hears remarks."""
-    results: Store | None = None
+    results: SharedStore | None = None
     """Where packages of known plans are kept; None = in the store of `access`."""
     sources: SourceAccess | None = None
     """None = declared sources are not fetched: steps do it themselves, or fail."""

@@ -14,13 +14,13 @@ from apkiln.core.origin import Origin
 from apkiln.package.analysis.conclusion import Analysis
 from apkiln.package.emission.request import EmittedPackage
 from apkiln.system.files import Files
-from apkiln.system.store import Store, damaged, open_verified
+from apkiln.system.store import SharedStore, damaged, open_verified
 
 _TABLE = "build-results"
 _CHUNK = 1 << 20
 
 
-def keep_result(key: str, packages: Sequence[EmittedPackage], store: Store, files: Files) -> None:
+def keep_result(key: str, packages: Sequence[EmittedPackage], store: SharedStore, files: Files) -> None:
     """Remember the files of a build.  The row comes last, so what can be found is complete."""
     rows = []
     for package in packages:
@@ -30,7 +30,7 @@ def keep_result(key: str, packages: Sequence[EmittedPackage], store: Store, file
 
 
 def take_result(
-    key: str, directory: PurePath, store: Store, files: Files, limits: Limits, *, overwrite: bool
+    key: str, directory: PurePath, store: SharedStore, files: Files, limits: Limits, *, overwrite: bool
 ) -> tuple[EmittedPackage, ...] | None:
     """Write the files of a kept build into `directory`; None when there is none.
 
@@ -51,7 +51,7 @@ def take_result(
     return tuple(packages)
 
 
-def _kept(path: PurePath, store: Store, files: Files) -> tuple[str, int]:
+def _kept(path: PurePath, store: SharedStore, files: Files) -> tuple[str, int]:
     size = 0
     with files.open(path) as stream, store.writer() as writer:
         while chunk := stream.read(_CHUNK):
@@ -60,7 +60,7 @@ def _kept(path: PurePath, store: Store, files: Files) -> tuple[str, int]:
         return str(writer.commit()), size
 
 
-def _placed(path: PurePath, digest: Digest, store: Store, files: Files, overwrite: bool) -> PurePath:
+def _placed(path: PurePath, digest: Digest, store: SharedStore, files: Files, overwrite: bool) -> PurePath:
     import hashlib
 
     if files.status(path) is not None and not overwrite:
