@@ -1,5 +1,6 @@
 # make demo   run the main job on real input          make test   the default test suite
 # make check  lint, types, import contracts           make bench  the benchmark table
+# make slow   large builds from upstream's sources
 # make clients  real clients for the integration tests      make crash  every write of the repository service, stopped once
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ DEMO ?= build/demo
 DEBIAN ?= build/debian
 DEMO_REPO ?= build/demo-repo
 
-.PHONY: install demo demo-repo debian-images debian-random test check bench clients conformance crash differential lock schema clean
+.PHONY: install demo demo-repo debian-images debian-random test slow check bench clients conformance crash differential lock schema clean
 
 install: $(VENV)/.installed
 
@@ -36,6 +37,10 @@ debian-random: install
 
 test: install
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Builds of bash, OpenSSL and curl from upstream's sources; minutes of compiling.
+slow: install
+	@$(BIN)/python -m pytest -m slow -rs tests/integration/package/test_large_builds.py
 
 check: install
 	@$(BIN)/ruff check src tests benchmarks scripts
