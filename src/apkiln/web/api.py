@@ -13,10 +13,8 @@ import anyio.from_thread
 import anyio.to_thread
 from litestar import Litestar, Request, Response, delete, get, post, put
 from litestar.exceptions import HTTPException, InternalServerException
-from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
-from apkiln import __version__
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, UsageError
 from apkiln.repository.browsing.differences import difference
 from apkiln.repository.ledger.actions import Held, Manifest, Named, Refused
@@ -26,7 +24,18 @@ from apkiln.repository.promotion import present
 from apkiln.repository.service import RepositoryService
 from apkiln.system.partial_uploads import PartialUploads
 from apkiln.web import documents, tokens
-from apkiln.web.errors import body_of, status_of
+from apkiln.web.describing import (
+    CHANGES,
+    PUBLIC,
+    READS,
+    UPLOADS,
+    allowed_methods,
+    answered,
+    close_schemas,
+    openapi_config,
+    refused,
+)
+from apkiln.web.errors import ErrorDocument, ErrorValue, body_of, status_of
 from apkiln.web.pages.visit import Shelf
 from apkiln.web.tokens import Token
 from apkiln.web.uploading import Pace, exactly, parsed_range, pulled
@@ -70,7 +79,7 @@ def _once(make: Callable[[], tuple[Refused, ...]]) -> Callable[[RepositoryState]
     return lambda _: make()
 
 
-@post("/tx", status_code=201, sync_to_thread=True, summary="Open a transaction")
+@post("/tx", status_code=201, sync_to_thread=True, summary="Open a transaction", responses=refused(CHANGES))
 def open_transaction(
     data: JSONBody[documents.OpenRequest],
     request: Incoming,
@@ -82,7 +91,7 @@ def open_transaction(
     return desk.document(desk.open(data.manifest, data.reason, idempotency_key))
 
 
-@get("/tx/{number:int}", sync_to_thread=True, summary="How a transaction stands")
+@get("/tx/{number:int}", sync_to_thread=True, summary="How a transaction stands", responses=refused(READS))
 def show_transaction(number: FromPath[int], request: Incoming) -> documents.TransactionDocument:
     """With the receipt once it is live."""
     desk = Desk(request)
@@ -92,7 +101,15 @@ def show_transaction(number: FromPath[int], request: Incoming) -> documents.Tran
     return desk.document(state.transactions[number])
 
 
-@post("/tx/{number:int}/commit", status_code=200, summary="Publish it")
+_OUTCOMES = refused(
+    CHANGES,
+    status_202=answered(documents.TransactionDocument, "It still runs, or waits for a second person"),
+    status_410=answered(documents.TransactionDocument | ErrorDocument, "It was given up"),
+    status_422=answered(documents.TransactionDocument | ErrorDocument, "It was rejected"),
+)
+
+
+@post("/tx/{number:int}/commit", status_code=200, summary="Publish it", responses=_OUTCOMES)
 async def commit(
     number: FromPath[int], request: Incoming, wait: Annotated[int, QueryParameter(ge=0, le=600)] = 60
 ) -> Response[documents.TransactionDocument]:
@@ -121,7 +138,7 @@ def _check_transaction(desk: Desk, number: int) -> None:
     tokens.check_manifest(desk.token, desk.service.name, transaction.manifest)
 
 
-@delete("/tx/{number:int}", status_code=200, sync_to_thread=True, summary="Give a transaction up")
+@delete("/tx/{number:int}", status_code=200, sync_to_thread=True, summary="Give a transaction up", responses=refused(CHANGES))
 def abort(number: FromPath[int], request: Incoming) -> documents.TransactionDocument:
     """Only before it is indexed."""
     desk = Desk(request)
@@ -129,7 +146,9 @@ def abort(number: FromPath[int], request: Incoming) -> documents.TransactionDocu
     return desk.document(desk.service.abort(desk.author(), number))
 
 
-@post("/approve/{number:int}", status_code=200, sync_to_thread=True, summary="Agree as a second person")
+@post(
+    "/approve/{number:int}", status_code=200, sync_to_thread=True, summary="Agree as a second person", responses=refused(CHANGES)
+)
 def approve(number: FromPath[int], request: Incoming, data: JSONBody[documents.ReasonRequest]) -> documents.TransactionDocument:
     """Not who opened it."""
     desk = Desk(request)
@@ -137,7 +156,7 @@ def approve(number: FromPath[int], request: Incoming, data: JSONBody[documents.R
     return desk.document(desk.service.approve(desk.author(data.reason), number))
 
 
-@post("/withdraw", status_code=200, sync_to_thread=True, summary="Withdraw builds")
+@post("/withdraw", status_code=200, sync_to_thread=True, summary="Withdraw builds", responses=refused(CHANGES))
 def withdraw(
     data: JSONBody[documents.ChangeRequest],
     request: Incoming,
@@ -147,7 +166,7 @@ def withdraw(
     return _change(Desk(request), Manifest(withdraw=data.builds), data.reason, idempotency_key)
 
 
-@post("/restore", status_code=200, sync_to_thread=True, summary="Restore withdrawn builds")
+@post("/restore", status_code=200, sync_to_thread=True, summary="Restore withdrawn builds", responses=refused(CHANGES))
 def restore(
     data: JSONBody[documents.ChangeRequest],
     request: Incoming,
@@ -163,7 +182,7 @@ def _change(desk: Desk, manifest: Manifest, reason: str, key: str) -> documents.
     return desk.document(desk.service.commit(desk.author(reason), opened.number))
 
 
-@post("/snapshots", status_code=201, sync_to_thread=True, summary="Name a generation")
+@post("/snapshots", status_code=201, sync_to_thread=True, summary="Name a generation", responses=refused(CHANGES))
 def name_generation(data: JSONBody[documents.SnapshotRequest], request: Incoming) -> documents.SnapshotRequest:
     """A name never moves."""
     desk = Desk(request)
@@ -183,7 +202,7 @@ def name_generation(data: JSONBody[documents.SnapshotRequest], request: Incoming
     return data
 
 
-@post("/holds", status_code=201, sync_to_thread=True, summary="Keep something from being collected")
+@post("/holds", status_code=201, sync_to_thread=True, summary="Keep something from being collected", responses=refused(CHANGES))
 def hold(data: JSONBody[documents.HoldRequest], request: Incoming) -> documents.HoldRequest:
     """Until a time; 0 releases it."""
     desk = Desk(request)
@@ -206,7 +225,7 @@ def hold(data: JSONBody[documents.HoldRequest], request: Incoming) -> documents.
     return data
 
 
-@get("/packages/{name:str}", sync_to_thread=True, summary="All versions of a package")
+@get("/packages/{name:str}", sync_to_thread=True, summary="All versions of a package", responses=refused(READS), security=PUBLIC)
 def show_package(name: FromPath[str], request: Incoming) -> documents.PackageDocument:
     """With the newest listed version of each architecture."""
     shelf: Shelf = request.scope["apkiln.shelf"]  # type: ignore[typeddict-item]
@@ -217,7 +236,7 @@ def show_package(name: FromPath[str], request: Incoming) -> documents.PackageDoc
     return found
 
 
-@get("/diff", sync_to_thread=True, summary="What changed between two generations")
+@get("/diff", sync_to_thread=True, summary="What changed between two generations", responses=refused(READS), security=PUBLIC)
 def show_difference(
     request: Incoming,
     origin: Annotated[int, QueryParameter(name="from", ge=0)],
@@ -233,14 +252,17 @@ def show_difference(
     return documents.difference_document(found, origin, target)
 
 
-@get("/reconcile", sync_to_thread=True, summary="What is not as it should be")
+@get("/reconcile", sync_to_thread=True, summary="What is not as it should be", responses=refused(READS))
 def show_incidents(request: Incoming) -> list[documents.IncidentDocument]:
     """As of the last comparison, with ages."""
     incidents = request.scope["apkiln.incidents"]  # type: ignore[typeddict-item]
     return [documents.incident_document(incident) for incident in incidents.open]
 
 
-@put("/blobs/{digest:str}", status_code=201, summary="Upload a declared file")
+_PARTS = refused(UPLOADS, status_202=answered(dict[str, int], "More of it is to come"))
+
+
+@put("/blobs/{digest:str}", status_code=201, summary="Upload a declared file", responses=_PARTS)
 async def upload(
     digest: FromPath[str],
     request: Incoming,
@@ -287,7 +309,7 @@ async def _body(request: Incoming) -> AsyncIterator[bytes]:
         raise UnavailableError("the upload broke off", reason="incomplete-upload", retriable=True) from error
 
 
-@get("/blobs/{digest:str}", sync_to_thread=True, summary="How much of an upload is there")
+@get("/blobs/{digest:str}", sync_to_thread=True, summary="How much of an upload is there", responses=refused((*READS, 422)))
 def show_upload(digest: FromPath[str], request: Incoming) -> dict[str, int]:
     """Where the next part begins."""
     _check_digest(digest)
@@ -309,20 +331,34 @@ def _limiter() -> anyio.CapacityLimiter:
     return _LIMITERS[loop]
 
 
-def _product_error(_: Incoming, error: ApkilnError) -> Response[dict[str, Any]]:
+def _product_error(_: Incoming, error: ApkilnError) -> Response[ErrorDocument]:
     headers = {"Retry-After": "1"} if status_of(error) in (429, 503) else {}
     return Response(body_of(error), status_code=status_of(error), headers=headers)
 
 
-def _http_error(_: Incoming, error: HTTPException) -> Response[dict[str, Any]]:
-    value: dict[str, Any] = {"code": "REQUEST", "message": error.detail}
-    if error.extra:
-        value["details"] = [str(item) for item in error.extra]
-    return Response({"error": value}, status_code=error.status_code)
+def _http_error(request: Incoming, error: HTTPException) -> Response[ErrorDocument]:
+    headers = {}
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(allowed_methods(request.app, request.scope["path"]))
+    extra = error.extra if isinstance(error.extra, list) else []
+    return Response(_refusal(error.detail, tuple(map(_detail, extra))), status_code=error.status_code, headers=headers)
 
 
-def _too_deep(_: Incoming, __: RecursionError) -> Response[dict[str, Any]]:
-    return Response({"error": {"code": "REQUEST", "message": "the body is nested too deeply"}}, status_code=400)
+def _detail(found: Any) -> str:
+    """One fault of a request that does not fit."""
+    if found.get("key") == "data" and found.get("message") == "'data'":
+        return "body: it is missing"
+    place = getattr(found.get("source"), "value", found.get("source") or "")
+    name = "" if found.get("key") == "data" else f" {found.get('key')}"
+    return f"{place}{name}: {found['message']}"
+
+
+def _refusal(message: str, details: tuple[str, ...] = ()) -> ErrorDocument:
+    return ErrorDocument(ErrorValue("REQUEST", message, False, details=details))
+
+
+def _too_deep(_: Incoming, __: RecursionError) -> Response[ErrorDocument]:
+    return Response(_refusal("the body is nested too deeply"), status_code=400)
 
 
 async def _report_bug(error: Exception, scope: Any) -> None:
@@ -333,7 +369,7 @@ async def _report_bug(error: Exception, scope: Any) -> None:
 
 def make_api() -> Litestar:
     """The application; `/schema/openapi.json` describes it."""
-    return Litestar(
+    api = Litestar(
         route_handlers=[
             open_transaction,
             show_transaction,
@@ -352,6 +388,8 @@ def make_api() -> Litestar:
         ],
         exception_handlers={ApkilnError: _product_error, HTTPException: _http_error, RecursionError: _too_deep},
         after_exception=[_report_bug],
-        openapi_config=OpenAPIConfig(title="apkiln repository service", version=__version__),
+        openapi_config=openapi_config(),
         request_max_body_size=64 * 1024 * 1024,
     )
+    close_schemas(api)
+    return api

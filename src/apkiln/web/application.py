@@ -15,7 +15,8 @@ from apkiln.repository.reconciling import Incidents
 from apkiln.repository.service import RepositoryService
 from apkiln.system.partial_uploads import PartialUploads
 from apkiln.web.api import make_api
-from apkiln.web.errors import body_of, status_of
+from apkiln.web.describing import allowed_methods
+from apkiln.web.errors import ErrorDocument, ErrorValue, body_of, status_of
 from apkiln.web.metrics import metrics_text
 from apkiln.web.oidc import Verifier
 from apkiln.web.pages.addresses import MARK
@@ -109,6 +110,9 @@ class Application:
     async def _interface(self, name: str, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
         path = rest.removeprefix(_API) or "/"
         hosted, token = self.hosted[name], None
+        if scope["method"] == "OPTIONS" and (methods := allowed_methods(self._api, path)):
+            await _respond(send, 204, b"", b"text/plain", [(b"allow", ", ".join(methods).encode())])
+            return
         if _is_public(scope["method"], path) and not hosted.private and not _authorization(scope):
             token = ANYBODY
         elif not path.startswith("/schema"):
@@ -177,7 +181,7 @@ class Application:
             case _ if _wants_a_page(scope):
                 await self.site.missing(scope, send)
             case _:
-                error = {"error": {"code": "NOT_FOUND", "message": "there is nothing at this path"}}
+                error = ErrorDocument(ErrorValue("NOT_FOUND", "there is nothing at this path", False))
                 await _respond(send, 404, msgspec.json.encode(error), b"application/json")
 
     def _may_read(self, scope: Scope, hosted: Hosted) -> bool:

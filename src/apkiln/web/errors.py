@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import msgspec
 
 from apkiln.core import errors
 
@@ -40,18 +40,40 @@ def status_of(error: errors.ApkilnError) -> int:
     return BY_REASON.get(error.reason, by_class)
 
 
-def body_of(error: errors.ApkilnError) -> dict[str, Any]:
-    """`{"error": {code, message, …}}`; the code is the reason in capitals with underscores."""
+class Fault(msgspec.Struct, frozen=True):
+    """One of several errors."""
+
+    code: str
+    message: str
+
+
+class ErrorValue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong."""
+
+    code: str
+    """Stable, in capitals."""
+    message: str
+    retriable: bool
+    """The same request may succeed later."""
+    hint: str = ""
+    details: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    """All of them where there are several; the first is the error itself."""
+
+
+class ErrorDocument(msgspec.Struct, frozen=True):
+    """The body of every refusal."""
+
+    error: ErrorValue
+
+
+def body_of(error: errors.ApkilnError) -> ErrorDocument:
+    """The code is the reason in capitals with underscores."""
     faults = error.faults if isinstance(error, errors.FaultGroup) else (error,)
     first = faults[0]
-    value: dict[str, Any] = {"code": code_of(first.reason), "message": str(first), "retriable": first.retriable}
-    if first.hint:
-        value["hint"] = first.hint
-    if first.details:
-        value["details"] = list(first.details)
-    if len(faults) > 1:
-        value["faults"] = [{"code": code_of(fault.reason), "message": str(fault)} for fault in faults]
-    return {"error": value}
+    several = tuple(Fault(code_of(fault.reason), str(fault)) for fault in faults) if len(faults) > 1 else ()
+    value = ErrorValue(code_of(first.reason), str(first), first.retriable, first.hint or "", tuple(first.details), several)
+    return ErrorDocument(value)
 
 
 def code_of(reason: str) -> str:

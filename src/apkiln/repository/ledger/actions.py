@@ -13,7 +13,7 @@ KeyState = Literal["staged", "active", "retiring", "retired", "revoked"]
 SIGNING: tuple[KeyState, ...] = ("active", "retiring")
 
 
-class DeclaredPackage(msgspec.Struct, frozen=True):
+class DeclaredPackage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file that a transaction promises."""
 
     arch: str
@@ -24,7 +24,7 @@ class DeclaredPackage(msgspec.Struct, frozen=True):
     size: int
 
 
-class Build(msgspec.Struct, frozen=True):
+class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One recipe at one input: all packages of it on all its architectures belong together (I4)."""
 
     origin: str
@@ -34,7 +34,7 @@ class Build(msgspec.Struct, frozen=True):
     arches: tuple[str, ...]
 
 
-class Selection(msgspec.Struct, frozen=True):
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is withdrawn or restored: a build, or with a name a part of it."""
 
     origin: str
@@ -51,7 +51,7 @@ class Selection(msgspec.Struct, frozen=True):
         return bool(self.name or self.arch)
 
 
-class KeyChange(msgspec.Struct, frozen=True):
+class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A step of a key's life."""
 
     name: str
@@ -61,7 +61,7 @@ class KeyChange(msgspec.Struct, frozen=True):
     """The public key; needed once, when it is `staged` or first `active`."""
 
 
-class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a transaction is to do, all of it or nothing."""
 
     files: tuple[DeclaredPackage, ...] = ()
