@@ -66,6 +66,8 @@ class LockedPackage(NamedTuple):
     """Of its repository, when it is pinned to it."""
     listed_architecture: str = ""
     """What its index record says when that is not `architecture`: `noarch`."""
+    order: int = 0
+    """Place in the install order of its architecture, from 1; 0 where the lock does not say."""
 
     @property
     def name_version(self) -> str:

@@ -10,6 +10,7 @@ from apkiln.acquire.facts import PackageFacts
 from apkiln.acquire.index_facts import IndexFacts
 from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.core import canonical_json
+from apkiln.core.arch import Arch
 from apkiln.core.secret import redact_url
 from apkiln.core.value import value
 from apkiln.formats.oci.documents import created_time
@@ -48,13 +49,18 @@ def make_lock(
     `name`: the definition's path as it was typed; `flags`: those that decided about packages, in the order of their names.
     """
     contents = loaded.configuration.contents
-    archs = [item.plan.arch.apk for item in resolution.architectures]
+    order = {arch: number for number, arch in enumerate(_as_written(loaded.configuration.archs))}
+    resolved = sorted(
+        zip(resolution.architectures, findings.packages, strict=True),
+        key=lambda pair: order.get(pair[0].plan.arch.apk, len(order)),
+    )
+    archs = [item.plan.arch.apk for item, _ in resolved]
 
     def repositories(entries: Iterable[RepositoryEntry]) -> tuple[LockedRepository, ...]:
         return _repositories([entry.redacted for entry in entries], archs, findings.indexes)
 
     packages: list[LockedPackage] = []
-    for architecture, facts in zip(resolution.architectures, findings.packages, strict=True):
+    for architecture, facts in resolved:
         packages += _packages(architecture, facts)
     return Lock(
         name,
@@ -64,7 +70,7 @@ def make_lock(
         repositories(contents.runtime_repositories),
         repositories(contents.repositories),
         tuple(packages),
-        tuple((item.plan.arch.apk, _requested(item, loaded)) for item in resolution.architectures),
+        tuple((item.plan.arch.apk, _requested(item, loaded)) for item, _ in resolved),
         tuple(flags),
         resolution.drift,
         locked_files(loaded, findings.local),
@@ -74,6 +80,11 @@ def make_lock(
             if item.base is not None
         ),
     )
+
+
+def _as_written(archs: Iterable[str]) -> tuple[str, ...]:
+    """apk names in the order of the definition, which is that of rows in the lock.  `all` and `host` have no place."""
+    return tuple(dict.fromkeys(Arch.parse(name).apk for name in archs if name not in ("all", "host")))
 
 
 def _requested(item: ResolvedArchitecture, loaded: LoadedConfiguration) -> tuple[str, ...]:
@@ -137,7 +148,8 @@ def _packages(architecture: ResolvedArchitecture, facts: Sequence[PackageFacts])
     graph = dependency_graph(architecture.plan.world, [item.record for item in architecture.selected])
     needs, requests = graph.needs(), graph.requests()
     planned_packages = [item for item in architecture.plan.packages if not item.from_base]
-    for planned, selected, found in zip(planned_packages, architecture.selected, facts, strict=True):
+    rows = zip(planned_packages, architecture.selected, facts, strict=True)
+    for number, (planned, selected, found) in enumerate(rows, 1):
         record = selected.record
         yield LockedPackage(
             record.name,
@@ -155,6 +167,7 @@ def _packages(architecture: ResolvedArchitecture, facts: Sequence[PackageFacts])
             requests.get(record.name, ()),
             planned.tag,
             "" if record.arch == arch else record.arch,
+            number,
         )
 
 

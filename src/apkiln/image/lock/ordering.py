@@ -1,11 +1,12 @@
-"""The install order of a set of packages that is settled already: recomputed, never taken from a file (spec image.md §4.2)."""
+"""The install order of a set of packages that is settled already: never the order of rows in a file (spec image.md §4.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import UnsatisfiableError
+from apkiln.core.value import replace
 from apkiln.formats.apk.dependency import Dependency, parse_dependency
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.solver.request import Request, SolverRepository
@@ -43,6 +44,16 @@ def ordered(
     changes = tuple(Change(ChangeKind.INSTALL, None, item) for item in installed)
     below = [item for item in found.packages if item.record.identity not in by_identity]
     return Solution(found.world, changes, tuple(sorted([*below, *installed], key=lambda item: item.record.name)))
+
+
+def numbered(solution: Solution, numbers: Mapping[bytes, int]) -> Solution:
+    """The solution in the order of `numbers` (by identity), which another solution of the same packages had among more
+    candidates.  As it is where a package has no number, or two have the same: then the lock was mended by hand."""
+    places = [numbers.get(change.new.record.identity, 0) if change.new is not None else 0 for change in solution.changes]
+    if min(places, default=0) < 1 or len(set(places)) != len(places):
+        return solution
+    changes = tuple(change for _, change in sorted(zip(places, solution.changes, strict=True), key=lambda pair: pair[0]))
+    return replace(solution, changes=changes)
 
 
 def _solve(arch: Arch, world: tuple[Dependency, ...], repository: SolverRepository, base: Sequence[IndexRecord]) -> Solution:

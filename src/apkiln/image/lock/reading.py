@@ -190,6 +190,7 @@ def _package(row: _Node) -> LockedPackage:
         row.texts("requested_by"),
         row.text("tag", required=False),
         row.text("listed_architecture", required=False),
+        row.member("order", int, required=False).value,
     )
 
 

@@ -1,7 +1,8 @@
 """From a lock to the resolution that it stands for: no index is opened, no key fetched (spec image.md §4.2).
 
 What the lock says of each package is checked against the package; what it does not say (dependencies, sizes, build times)
-the package itself says.  The install order is computed anew, so a lock may be sorted.
+the package itself says.  The place of a row says nothing, so a lock may be sorted: the install order is the one that our locks
+number, and is computed anew where the numbers are no order.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from apkiln.image.local_files import read_local_files
 from apkiln.image.lock.checking import check_lock
 from apkiln.image.lock.document import Lock, LockedPackage
 from apkiln.image.lock.making import locked_files
-from apkiln.image.lock.ordering import ordered
+from apkiln.image.lock.ordering import numbered, ordered
 from apkiln.image.plan import ImagePlan
 from apkiln.image.resolving import OpenPlace, Resolution, ResolveOptions, load_bases, resolved_architecture
 from apkiln.solver.solution import SelectedPackage as Chosen
@@ -81,8 +82,9 @@ def resolve_locked(
         rows = [row for row in lock.of(arch.apk) if row.name_version not in names]
         facts = acquire_pinned(places.pins(rows), access, sink_factory, keyring=keyring)
         requests = [request.text for request in configuration.requests_for(arch)]
-        chosen = chosen_packages(requests, rows, places, facts)
-        solution = ordered(arch, requests, chosen, below)
+        chosen = chosen_packages([] if lock.is_ours else requests, rows, places, facts)
+        numbers = {row.identity: row.order for row in rows}
+        solution = numbered(ordered(arch, requests, chosen, below), numbers)
         resolved.append(resolved_architecture(configuration, arch, solution, places.repositories, options, base))
     plan = ImagePlan(loaded.checksum, tuple(item.plan for item in resolved))
     return Resolution(plan, tuple(resolved), keyring, notices, (), lock.drift)
@@ -124,7 +126,7 @@ def locked_keyring(lock: Lock, configuration: ImageConfiguration, access: Access
 def chosen_packages(
     requests: Iterable[str], rows: Sequence[LockedPackage], places: Places, facts: Sequence[PackageFacts]
 ) -> list[Chosen]:
-    """The rows as packages of a solution.  Locks of apko do not say which package is pinned to a tag; the requests do."""
+    """The rows as packages of a solution.  Locks of apko do not say which package is pinned to a tag; the `requests` do."""
     wanted = [parse_dependency(text) for text in requests]
     pinned = {dependency.name: dependency.tag for dependency in wanted if dependency.tag}
     return [

@@ -55,10 +55,11 @@ def _package(item: LockedPackage) -> dict[str, Any]:
         "requested_by": list(item.requested_by),
         "tag": item.tag,
         "listed_architecture": item.listed_architecture,
+        "order": item.order,
     }
     if not item.sha256:
         return {key: value for key, value in document.items() if key in _V1}
-    return _without_empty(document, ("origin", "requested_by", "tag", "listed_architecture"))
+    return _without_empty(document, ("origin", "requested_by", "tag", "listed_architecture", "order"))
 
 
 _V1 = ("name", "url", "version", "architecture", "signature", "control", "data", "checksum")

@@ -128,6 +128,25 @@ def test_a_sorted_lock_builds_the_same_image(order: list[int]) -> None:
     assert shop.replayed(shuffled).plan == shop.resolved().plan
 
 
+def install_order(shop: Workshop, lock: Lock) -> list[str]:
+    return [package.record.name for package in shop.replayed(lock).plan.architectures[0].packages]
+
+
+def test_the_numbers_of_a_lock_are_the_install_order() -> None:
+    """The solver may have had another order among more candidates than the lock holds."""
+    shop = workshop(requests=("base", "docs", "tool"))
+    lock = shop.locked()
+    computed = install_order(shop, lock)
+    assert [item.order for item in lock.packages] == [1, 2, 3, 4, 5, 6]
+    turned = {"library": row(lock, "zip").order, "zip": row(lock, "library").order}
+    other = with_rows(lock, lambda item: item._replace(order=turned.get(item.name, item.order)))
+    expected = [{"library": "zip", "zip": "library"}.get(name, name) for name in computed]
+    assert install_order(shop, parse_lock(write_lock(other))) == expected != computed
+    for number in (0, 1):  # rows that were mended by hand
+        mended = with_rows(other, lambda item, number=number: item._replace(order=number) if item.name == "zip" else item)  # type: ignore[misc]
+        assert install_order(shop, mended) == computed
+
+
 def test_a_lock_of_apko_builds_as_well() -> None:
     """Version 1 knows no whole-file digest, no architecture of the record, no dependencies."""
     shop = workshop(requests=("base", "tool"))
@@ -372,6 +391,21 @@ def test_a_tag_is_kept_also_by_locks_of_apko_which_do_not_say_it() -> None:
     silent = with_rows(replace(lock, requested=()), lambda item: item._replace(tag=""))
     assert shop.replayed(silent).plan == wanted
     assert shop.updated(lock, "tool").packages == lock.packages
+
+
+def test_a_tagged_request_may_be_answered_by_a_repository_without_tag() -> None:
+    shop = tagged()
+    shop.define(definition(("base", "tool@edge")).replace("[repo]", "[repo, '@edge edge']"))
+    lock = shop.locked()
+    assert row(lock, "tool").tag == ""
+    assert shop.replayed(lock).plan == shop.resolved().plan
+
+
+def test_rows_follow_the_architectures_of_the_definition() -> None:
+    for archs, wanted in (("[arm64, amd64]", ["aarch64", "x86_64"]), ("[x86_64, arm64, amd64]", ["x86_64", "aarch64"])):
+        lock = workshop(archs=archs).locked()
+        assert list(dict.fromkeys(item.architecture for item in lock.packages)) == wanted
+        assert [item.architecture for item in lock.repositories] == wanted
 
 
 def chosen(*samples: SamplePackage) -> list[SelectedPackage]:
