@@ -105,12 +105,12 @@ def repository(text: str) -> str:
 
 
 def command(text: str) -> str:
-    import shlex
+    from apkiln.image.configuration.command_words import split_words
 
     try:
-        shlex.split(text)
+        split_words(text)
     except ValueError as error:
-        return f"cannot be split into words: {str(error).lower()}"
+        return f"cannot be split into words: {error}"
     return ""
 
 

@@ -95,7 +95,7 @@ class Contents(NamedTuple):
 
 @value
 class CommandLine:
-    """A command given as text, split by POSIX rules, or as a list taken as it is."""
+    """A command given as text, split as `command_words` says, or as a list taken as it is."""
 
     text: str = ""
     words: tuple[str, ...] = ()
@@ -106,9 +106,9 @@ class CommandLine:
 
     def split(self) -> tuple[str, ...]:
         """The argument vector.  Cannot fail on a validated definition; ValueError on an open quote otherwise."""
-        import shlex
+        from apkiln.image.configuration.command_words import split_words
 
-        return self.words or tuple(shlex.split(self.text))
+        return self.words or split_words(self.text)
 
 
 class Entrypoint(NamedTuple):
