@@ -89,6 +89,7 @@ def complete_tree(
     architecture(draft, plan.arch)
     build_keys(draft, inputs.keys)
     world(draft, plan.world)
+    repositories(draft, configuration.contents, inputs.base_repositories)
     database_link(draft)
     package_accounts(draft)
     scripts = _replace_scripts(draft, tree, inputs, write_library_cache)
@@ -96,7 +97,10 @@ def complete_tree(
     homes(draft)
     os_release(draft, configuration.os_release)
     user = numeric_user(configuration.accounts.run_as, draft.read(PASSWD)) if configuration.accounts.run_as else ""
-    installed = [(package.record.name, package.record.version, package.tag) for package in plan.packages]
+    tags = _requested_tags(plan.world)
+    installed = [
+        (package.record.name, package.record.version, tags.get(package.record.name, package.tag)) for package in plan.packages
+    ]
     configuration_copy(draft, configuration, plan.arch, installed, user)
     apply_paths(draft, configuration.paths, inputs.local, layered=is_layered(configuration.layering))
     alternatives(draft)
@@ -110,12 +114,21 @@ def complete_tree(
     busybox_links(draft, _busybox_packages(plan))
     device_nodes(draft)
     write_library_cache(draft, plan.arch)
-    repositories(draft, configuration.contents, inputs.base_repositories)
     remark_on_absence(draft)
     write_sbom(draft)
     apk_database(draft, tree.plan, {package.record.name: package.tag for package in plan.packages if package.tag})
     manifest(draft, tree.sha256, inputs.base)
     return CompletedTree(draft, user, tuple(draft.notices), scripts)
+
+
+def _requested_tags(world: Iterable[str]) -> dict[str, str]:
+    """Tag by name, where a request has one: the package may have come from a repository without it."""
+    tagged = [text for text in world if "@" in text]
+    if not tagged:
+        return {}
+    from apkiln.formats.apk.dependency import parse_dependency
+
+    return {item.name: item.tag for item in map(parse_dependency, tagged)}
 
 
 def _replace_scripts(

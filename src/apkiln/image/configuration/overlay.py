@@ -49,7 +49,7 @@ def parse_overlay(
             PackageRequest(text, (), Origin("--package-append")) for text in _checked(packages, "--package-append", forms.package)
         ),
         annotations=_annotations(annotations),
-        archs=tuple(Arch.parse(name).oci for name in checked_archs),
+        archs=tuple(sorted({Arch.parse(name).oci for name in checked_archs})),
     )
 
 

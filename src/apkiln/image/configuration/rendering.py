@@ -255,8 +255,15 @@ def _filled(values: Document) -> Document:
     return {key: value for key, value in values.items() if value}
 
 
+_OWNERS = ("uid", "gid")
+
+
 def _compact(value: Any) -> Any:
-    """The value without empty members of mappings at any depth; lists keep their items."""
+    """The value without empty members of mappings at any depth; lists keep their items.  An owner of 0 that was given stays."""
     if isinstance(value, Mapping):
-        return {key: _compact(member) for key, member in value.items() if member not in ("", 0, False, None, [], {})}
+        return {
+            key: _compact(member)
+            for key, member in value.items()
+            if member not in ("", 0, False, None, [], {}) or (member == 0 and key in _OWNERS and "groupname" not in value)
+        }
     return [_compact(item) for item in value] if isinstance(value, list) else value

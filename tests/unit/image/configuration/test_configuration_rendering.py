@@ -204,6 +204,14 @@ include: {url: 'https://u:hunter2@example.com/i', sha256: 'SUM'}
     assert "@t https://example.com/b" in shown
 
 
+def test_the_copy_for_the_image_keeps_an_owner_of_0_that_was_given() -> None:
+    text = b"contents: {repositories: [r]}\naccounts: {users: [{username: u, uid: 7, gid: 0}]}\n"
+    text += b"paths: [{path: /a, type: directory, uid: 0, permissions: 0}, {path: /b, type: directory, gid: 0}]\n"
+    copy = image_copy(read(text), Arch.parse("x86_64"), [], "")
+    assert copy["accounts"]["users"] == [{"username": "u", "uid": 7, "gid": 0, "homedir": "/home/u"}]
+    assert copy["paths"] == [{"path": "/a", "type": "directory", "uid": 0}, {"path": "/b", "type": "directory", "gid": 0}]
+
+
 def recorded() -> list[Path]:
     return sorted(RUNS.glob("cases/*/expect/show-config.yaml"))
 
