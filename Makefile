@@ -51,11 +51,12 @@ check: install
 conformance: install
 	@$(BIN)/python tests/conformance/score.py ../shared/conformance
 
-# Random worlds put to the real `apk` and, small ones, to an exhaustive search; random definitions put to the real `melange`.
+# Random worlds put to the real `apk` and, small ones, to an exhaustive search; random definitions put to `melange` and `apko`.
 differential: install
 	@$(BIN)/python -m tests.differential.apk --count 20000
 	@$(BIN)/python -m tests.differential.exhaustive --count 5000
 	@$(BIN)/python -m tests.differential.melange --count 1000
+	@$(BIN)/python -m tests.differential.apko --worlds 20 --cases 30
 
 crash: install
 	@$(BIN)/python -m tests.crash_points

@@ -177,7 +177,9 @@ def _compare_case(recording: Recording, ours: BuiltImage) -> Iterator[Outcome]:
     for platform in ours.platforms if not differs else ():
         if len(list(expect.glob(f"layer-{platform}-*.json"))) > 1:
             differing = _compare_layers(recording, platform, ours)
-            yield judged(file, f"{case['name']} {platform}", "layers", map(Difference, differing))
+            yield judged(
+                file, f"{case['name']} {platform}", "layers", [Difference(text, recording.of_layers()) for text in differing]
+            )
 
 
 def _compare_layers(recording: Recording, platform: str, ours: BuiltImage) -> Iterator[str]:

@@ -50,6 +50,7 @@ _TYPES = {b"0": "file", b"\0": "file", b"1": "hardlink", b"2": "symlink", b"3": 
 _OWN = ("etc/apkiln", "var/lib/db/sbom/apkiln-image.spdx.json")
 _OWN_DIRECTORIES = frozenset({"var/lib", "var/lib/db", "var/lib/db/sbom"})
 _JUDGED_ELSEWHERE = frozenset({"etc/apk/world", "etc/apko.json", "usr/lib/apk/db/installed", "usr/lib/apk/db/scripts.tar"})
+_ACCOUNTS = frozenset({"etc/passwd", "etc/group", "etc/shadow"})
 _DATABASE = "usr/lib/apk/db/installed"
 
 
@@ -179,6 +180,8 @@ def _compare_entries(path: str, ours: Entry, theirs: Entry, owners: Iterable[Ent
 def _equal_in_meaning(path: str, ours: Entry, theirs: Entry, arch: str) -> bool:
     if path == "etc/apk/repositories":
         return sorted(_lines(ours["content"])) == sorted(_redacted(line) for line in _lines(theirs["text"].encode()))
+    if path in _ACCOUNTS:  # what an included definition and its user both have stands once
+        return _lines(ours["content"]) == list(dict.fromkeys(theirs["text"].split("\n")))
     if path == "etc/ld.so.cache":
         try:
             found = {row.name: row.path for row in read_cache(ours["content"], arch)}
@@ -210,8 +213,17 @@ def _compare_copies(ours: Entry | None, theirs: Entry | None) -> Iterator[str]:
             contents[key] = sorted(_redacted(entry) for entry in contents.get(key, []))
         contents["packages"] = sorted({entry for entry in contents["packages"] if "=" in entry})
     for key in sorted(left.keys() | right.keys()):
-        if left.get(key) != right.get(key):
+        if without_repetitions(left.get(key)) != without_repetitions(right.get(key)):
             yield f"etc/apko.json has another {key}"
+
+
+def without_repetitions(value: Any) -> Any:
+    """Lists name each item once: an included definition and the one that includes it may both have it."""
+    if isinstance(value, dict):
+        return {key: without_repetitions(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [json.loads(text) for text in dict.fromkeys(json.dumps(item) for item in value)]
+    return value
 
 
 def compare_configurations(

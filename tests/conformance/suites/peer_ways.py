@@ -54,7 +54,7 @@ class Recording(NamedTuple):
         if ours is None and theirs is not None:
             return "busybox-root" if _is_stray_applet(path, theirs) else ""
         if ours is None or theirs is None:
-            return ""
+            return "older-peer" if re.search(r"/\.[^/]*\.sha256$", path) else ""
         if cause := _cause_of_mode(path, ours, theirs, self.definition.get("paths") or []):
             return cause
         owner = owners_in_database(database).get(path, "")
@@ -62,16 +62,40 @@ class Recording(NamedTuple):
 
     def of_document(self, ours: Any, theirs: Any) -> str:
         """Of a part of configuration or index (labels, annotations, `created`)."""
-        keys = {key for key, left, right in _leaves(ours, theirs, "") if left != right}
-        names = {key.rpartition("/")[2] for key in keys}
-        added = {key.rpartition("/")[2] for key, _, right in _leaves(ours, theirs, "") if right is None and key in keys}
-        if names and names == added and names <= _SOURCE and self.definition.get("vcs-url"):
+        differing = [(key.rpartition("/")[2], right) for key, left, right in _leaves(ours, theirs, "") if left != right]
+        sources = [right for name, right in differing if name in _SOURCE]
+        times = [name for name, _ in differing if name in (_CREATED, "created")]
+        if not differing or len(sources) + len(times) < len(differing):
+            return ""
+        causes = [self._of_source(sources)] * bool(sources) + [self._of_time()] * bool(times)
+        return causes[0] if all(causes) else ""
+
+    def _of_source(self, theirs: Iterable[Any]) -> str:
+        """Of source and revision; `theirs`: what the peer says, None where it says nothing."""
+        url = str(self.definition.get("vcs-url") or "")
+        if url and all(value is None for value in theirs):
             return "source-everywhere"
-        if names <= {_CREATED, "created"}:
-            if self.ambiguous():
-                return "repository-order"
-            return "epoch-of-index" if "SOURCE_DATE_EPOCH" in self.case["env"] else ""
-        return ""
+        return "source-with-at" if url.count("@") > 1 else ""
+
+    def _of_time(self) -> str:
+        if self.ambiguous():
+            return "repository-order"
+        if any(re.search(r"[+-]\d\d:\d\d$", word) for word in self.case["args"]):
+            return "time-zone"
+        if self.case.get("apk_tools_agrees") is False:
+            return "other-packages"
+        return "epoch-of-index" if "SOURCE_DATE_EPOCH" in self.case["env"] else ""
+
+    def of_solver(self) -> str:
+        """Of an answer of the solver which is not the peer's: apk-tools refuses what the peer takes."""
+        verdict = self.expect / "apk-tools.json"
+        refused = self.case.get("apk_tools_agrees") is False and verdict.exists() and json.loads(verdict.read_text())["rc"]
+        return "apk-tools-refuses" if refused else ""
+
+    def of_layers(self) -> str:
+        """Of packages that share a layer otherwise."""
+        layering = self.definition.get("layering") or {}
+        return "default-budget" if layering.get("strategy") == "origin" and not layering.get("budget") else ""
 
     def of_refusal(self, answer: Answer) -> str:
         """Of a definition or package that the peer accepts and we do not."""
@@ -80,8 +104,17 @@ class Recording(NamedTuple):
     def _cause_of_fault(self, fault: Fault) -> str:
         if fault.reason == "unsupported-format":
             return "erofs"
+        if fault.reason == "no-certificate-bundle":
+            return fault.reason
+        if fault.reason == "unsatisfiable":
+            return self.of_solver()
         if fault.kind == "ConfigurationError":
-            known = fault.reason in _EARLY or "`entrypoint.type`" in fault.message or self.case["expect_failure"]
+            known = (
+                fault.reason in _EARLY
+                or "needs `source`" in fault.message
+                or "`entrypoint.type`" in fault.message
+                or self.case["expect_failure"]
+            )
             return "refused-when-read" if known else ""
         if fault.reason == "path-exists":
             types = {entry.get("type") for entry in self.definition.get("paths") or [] if _path(entry) in fault.message}
@@ -144,6 +177,8 @@ class Recording(NamedTuple):
             return "repository-order"
         if name in self.triggered and row not in set(theirs):
             return "install-if"
+        if cause := self.of_solver():
+            return cause
         return "drift" if len({other[2] for other in theirs if other[1] == name}) > 1 else ""
 
     def tools_packages(self, ours: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]] | None:
@@ -169,7 +204,7 @@ class Recording(NamedTuple):
     def of_sets(self, ours: Iterable[str], theirs: Iterable[str]) -> str:
         """Of sets of package names."""
         left, right = set(ours), set(theirs)
-        return "install-if" if right < left and left - right <= self.triggered else ""
+        return "install-if" if right < left and left - right <= self.triggered else self.of_solver()
 
 
 def triggered_names(folder: Path) -> frozenset[str]:
