@@ -10,10 +10,11 @@ Pure.  Every check is about the difference between what is current and what woul
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ApkilnError, FormatError, UndecidedError, UnsatisfiableError
+from apkiln.core.protocol import Protocol
 from apkiln.formats.apk.dependency import Dependency, hits, parse_dependency, provided
 from apkiln.formats.apk.index import record_faults
 from apkiln.formats.apk.records import IndexRecord
