@@ -278,7 +278,7 @@ class PackageMaker:
             tuple(provides),
             tuple(self.random.sample(self.names, 2)) if self.chance(0.15) else (),
             install_if,
-            self.random.choice((0, 5, 50)) if "virt" in provides else 0,
+            self.random.randrange(1, 100) if "virt" in provides else 0,
             BUILT + self.random.choice((0, 0, 86_400)),
             ((".post-install", "#!/bin/sh\nexit 0\n"),) if self.chance(0.1) else (),
         )

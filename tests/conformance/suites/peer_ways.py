@@ -88,9 +88,13 @@ class Recording(NamedTuple):
 
     def of_solver(self) -> str:
         """Of an answer of the solver which is not the peer's: apk-tools refuses what the peer takes."""
+        return "apk-tools-refuses" if self._refusal_of_tools() else ""
+
+    def _refusal_of_tools(self) -> str:
+        """What apk-tools says where it finds no packages for the same world."""
         verdict = self.expect / "apk-tools.json"
-        refused = self.case.get("apk_tools_agrees") is False and verdict.exists() and json.loads(verdict.read_text())["rc"]
-        return "apk-tools-refuses" if refused else ""
+        answer = json.loads(verdict.read_text()) if verdict.exists() else {"rc": 0}
+        return str(answer.get("messages", "refused")) if answer["rc"] else ""
 
     def of_layers(self) -> str:
         """Of packages that share a layer otherwise."""
@@ -160,6 +164,8 @@ class Recording(NamedTuple):
         told = (self.expect / "build.stderr").read_text() if (self.expect / "build.stderr").exists() else ""
         if 'nothing provides "!' in told:
             return "exclusion"
+        if "unable to select packages" in self._refusal_of_tools():
+            return "complete-solution"
         return "links-not-followed" if re.search(r'mutat.*: chmod "[^"]*": file does not exist', told) else ""
 
     # --- locks ---
