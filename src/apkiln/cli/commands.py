@@ -35,6 +35,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("package", "rebuild", "package_rebuild", "build published packages again and compare every byte"),
     ("package", "compile", "package_compile", "print a definition with pipelines and variables resolved"),
     ("package", "query", "package_query", "ask a definition with a template"),
+    ("package", "doctor", "package_doctor", "tell whether this machine can build packages"),
     ("package", "version", "package_version", "print name and version of a definition"),
     ("package", "source fetch", "package_source_fetch", "fetch the sources of definitions into the source cache"),
     ("package", "bump", "package_bump", "set a new version in a definition, with digests and commit"),
