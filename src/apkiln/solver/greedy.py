@@ -359,24 +359,30 @@ class GreedyRun:
         self._apply_depends(candidate, conflicts=True)
 
     def _own(self, name: Name, provide: Provide) -> None:
-        """Give `name` to a package; a second owner is an error for both unless the name is shared."""
-        if name.locked and name.chosen is not None:
-            owner = name.chosen
-            if owner is not provide and (owner.version or provide.version):
-                self.failed += [owner.candidate, provide.candidate]
+        """Give `name` to a package; a second owner is an error for both unless the name is shared.  A name decided to have no
+        package stays so."""
+        if not name.locked:
+            self._lock(name, provide)
             return
-        self._lock(name, provide)
+        owner = name.chosen
+        if owner is not None and owner is not provide and (owner.version or provide.version):
+            self.failed += [owner.candidate, provide.candidate]
 
     def _lock(self, name: Name, provide: Provide | None) -> None:
         name.locked = True
         name.chosen = provide
         for rival in name.providers:
-            if provide is not None and rival.candidate is not provide.candidate and (rival.version or provide.version):
+            if provide is None:
+                excluded = bool(rival.version)
+            else:
+                excluded = rival.candidate is not provide.candidate and bool(rival.version or provide.version)
+            if excluded:
                 self._disqualify(rival.candidate)
         self._recheck(name)
 
 
 def _owned(name: Name, candidate: Candidate) -> dict[str, bool]:
-    """Names of a package, and whether they count as versioned where it stands for `name`: its own does if `name` does."""
+    """Names of a package, and whether they count as versioned where it stands for `name`: its own does if `name` does,
+    and of several entries under one name the first one counts."""
     versioned = candidate.name == name.text or all(candidate.versions_of(name.text))
-    return {candidate.name: versioned} | {text: bool(version) for text, version in candidate.provides}
+    return {text: bool(version) for text, version in reversed(candidate.provides)} | {candidate.name: versioned}
