@@ -62,8 +62,23 @@ LOOKED_AT = [
 ]
 """A name is looked at for install_if as long as a candidate with one was left the last time."""
 
+NOTHING = [
+    ("b-4{w=2}; f-1[w] i:'!b g'; g-3; i-5 i:'g'; q-1{w=1} i:'i h'", "g", "g-3 i-5 q-1 f-1"),
+    ("b-4{w=2}; f-1[w] i:'!b g'; g-3", "g", "g-3"),
+    ("f-1[x] i:'!b g'; g-3; x-1{b=1}", "g", "g-3"),
+    ("f-1[x] i:'!b g'; g-3; x-1{b}", "g", "g-3 x-1 f-1"),
+    ("f-1[x] i:'!b g'; g-3; x-2{b}; x-1", "g", "g-3 x-2 f-1"),
+]
+"""A name decided to have no package rules out those that own it, and stays so."""
 
-@pytest.mark.parametrize("index, items, wanted", [*SPARED, *ORDER, *BAD_LISTS, *TRIGGERED, *LOOKED_AT])
+TWICE = [
+    ("e-3; e-5{v}[f]; f-2{v=2 v}; f-3{v=3}; g-5[f e]", "g", "f-3 e-3 g-5"),
+    ("e-3; e-5{v}[f]; f-2{v v=2}; f-3{v=3}; g-5[f e]", "g", ""),
+]
+"""Of one name provided twice, the first entry counts."""
+
+
+@pytest.mark.parametrize("index, items, wanted", [*NOTHING, *TWICE, *SPARED, *ORDER, *BAD_LISTS, *TRIGGERED, *LOOKED_AT])
 def test_the_forward_pass(index: str, items: str, wanted: str) -> None:
     """Empty = refused."""
     assert forward((index,), items) == wanted.split()
