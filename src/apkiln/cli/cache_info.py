@@ -21,12 +21,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
+    import math
     from pathlib import Path
 
     from apkiln.cli.reporting import amount_text
     from apkiln.system.directory_store import DirectoryStore
+    from apkiln.system.trees import DirectoryTrees, bytes_below
 
     directory = context.settings.cache_directory
+    trees = DirectoryTrees(Path(directory, "trees")).unused(math.inf)
+    tree_bytes, sources = sum(tree.size for tree in trees), bytes_below(Path(directory, "sources"))
     usage = DirectoryStore(Path(directory)).usage()
     if context.settings.json:
         tables = [{"name": name, "rows": rows, "bytes": size} for name, rows, size in usage.tables]
@@ -35,6 +39,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
                 "directory": directory,
                 "blobs": usage.blobs,
                 "bytes": usage.blob_bytes,
+                "trees": len(trees),
+                "treeBytes": tree_bytes,
+                "sourceBytes": sources,
                 "unfinished": usage.unfinished,
                 "tables": tables,
             }
@@ -42,6 +49,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         return 0
     context.output.print(f"directory   {directory}")
     context.output.print(f"blobs       {usage.blobs} ({amount_text(usage.blob_bytes, 'bytes')})")
+    context.output.print(f"trees       {len(trees)} ({amount_text(tree_bytes, 'bytes')})")
+    context.output.print(f"sources     {amount_text(sources, 'bytes')}")
     context.output.print(f"unfinished  {usage.unfinished}")
     for name, rows, size in usage.tables:
         context.output.print(f"table       {name}: {rows} rows ({amount_text(size, 'bytes')})")

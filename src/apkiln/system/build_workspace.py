@@ -102,9 +102,7 @@ class DirectoryWorkspace:
         """A new one below `parent`, with a sign that its user lives; what dead ones left there is removed."""
         with faults_named(parent, "create"):
             parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for path in parent.glob(f"{_PREFIX}*"):
-            if not is_locked(path):
-                cls(path, change_owners).remove()
+        cls.remove_abandoned(parent, change_owners)
         while True:
             root = parent / f"{_PREFIX}{secrets.token_hex(8)}"
             made = cls(root, change_owners, forget)
@@ -119,6 +117,14 @@ class DirectoryWorkspace:
                 (root / name).mkdir(mode=0o755, exist_ok=True)
                 (root / name).chmod(0o755)
         return made
+
+    @classmethod
+    def remove_abandoned(cls, parent: Path, change_owners: ChangeOwners | None) -> int:
+        """Remove the workspaces of dead builds below `parent`; how many."""
+        abandoned = [path for path in parent.glob(f"{_PREFIX}*") if not is_locked(path)]
+        for path in abandoned:
+            cls(path, change_owners).remove()
+        return len(abandoned)
 
     @property
     def home(self) -> str:

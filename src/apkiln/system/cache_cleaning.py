@@ -15,9 +15,12 @@ from apkiln.system.clock import Clock
 from apkiln.system.directory_store import DirectoryStore
 from apkiln.system.faults import faults_named
 from apkiln.system.store import open_verified
+from apkiln.system.trees import DirectoryTrees, KeptTree
 
-_ROOMS = ("blobs", "tables", "temporary", "trees")
+_ROOMS = ("blobs", "tables", "temporary", "trees", "builds", "sources", "git")
 """Everything that the product keeps in a cache directory but its locks."""
+_IN_USE = 86_400
+"""Seconds: a tree that was found more recently may be under a running build."""
 
 
 class Blob(NamedTuple):
@@ -41,7 +44,9 @@ class Cleaned:
     freed: int = 0
     """Their bytes."""
     abandoned: int = 0
-    """Unfinished files of dead writers."""
+    """Unfinished files, trees and workspaces of dead writers."""
+    trees: int = 0
+    """Unpacked trees removed because of age or size; their bytes are in `freed`."""
 
 
 def choose_evictions(blobs: Iterable[Blob], used_before: float, most: int) -> tuple[Digest, ...]:
@@ -58,10 +63,16 @@ def choose_evictions(blobs: Iterable[Blob], used_before: float, most: int) -> tu
 
 
 def clean(
-    store: DirectoryStore, clock: Clock, reporter: Reporter, older_than: float = float("inf"), most: int = 1 << 62
+    store: DirectoryStore,
+    clock: Clock,
+    reporter: Reporter,
+    older_than: float = float("inf"),
+    most: int = 1 << 62,
+    trees: DirectoryTrees | None = None,
 ) -> Cleaned:
     """Hash every blob and check every row, remove what is damaged; then evict by age (seconds) and size (bytes).
 
+    Trees go first when there is too much: they are made of blobs.  Those of the last day stay, as builds may stand on them.
     Safe beside running builds: what they opened stays readable, what they miss they fetch or make again.
     """
     damaged = _damaged_blobs(store, reporter)
@@ -69,9 +80,24 @@ def clean(
     for table, key in rows:
         store.remove_row(table, key)
     blobs = [Blob(*item) for item in store.blobs()]
-    evictions = choose_evictions(blobs, clock.now() - older_than, most)
-    freed = store.evict(evictions)
-    return Cleaned(damaged, rows, len(evictions), freed, store.remove_abandoned())
+    gone, kept = _clean_trees(trees, clock.now(), older_than, most - sum(blob.size for blob in blobs)) if trees else ((), 0)
+    evictions = choose_evictions(blobs, clock.now() - older_than, most - kept)
+    freed = store.evict(evictions) + sum(tree.size for tree in gone)
+    abandoned = store.remove_abandoned() + (trees.remove_abandoned() if trees else 0)
+    return Cleaned(damaged, rows, len(evictions), freed, abandoned, len(gone))
+
+
+def _clean_trees(trees: DirectoryTrees, now: float, older_than: float, room: int) -> tuple[tuple[KeptTree, ...], int]:
+    """Remove what is old, and of the rest those used longest ago until `room` bytes remain; what went, and what is left."""
+    everything = trees.unused(float("inf"))
+    total, gone = sum(tree.size for tree in everything), []
+    for tree in everything:
+        if tree.used > now - _IN_USE or (tree.used >= now - older_than and total <= room):
+            break
+        trees.remove(tree.key)
+        gone.append(tree)
+        total -= tree.size
+    return tuple(gone), total
 
 
 def empty(root: Path) -> None:

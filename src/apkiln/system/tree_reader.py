@@ -29,7 +29,7 @@ def read_tree(root: Path) -> Iterator[tuple[Entry, Iterator[bytes]]]:
     `no-permission`.
     """
     for entry, path in _walked(root):
-        yield entry, iter(_content(path)) if entry.type is EntryType.FILE else iter(())
+        yield entry, _chunks(path) if entry.type is EntryType.FILE else iter(())
 
 
 def read_entries(root: Path) -> tuple[Entry, ...]:

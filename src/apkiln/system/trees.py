@@ -10,14 +10,27 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from apkiln.formats.archive.entry import Entry
+from apkiln.system.clock import Clock, SystemClock
 from apkiln.system.faults import faults_named
 from apkiln.system.lock import file_lock, hold, is_locked
 from apkiln.system.tree_writer import DirectoryTreeWriter, Recorded
 
 _BUILDING = ".building-"
+_TOUCH_AFTER = 3600
+"""Seconds: the time of a tree's last use is not written more often than that."""
+
+
+class KeptTree(NamedTuple):
+    """A finished tree."""
+
+    key: str
+    used: float
+    """Unix seconds of its last use, to the hour."""
+    size: int
+    """Bytes of files that no earlier one of the same listing has (hard links)."""
 
 
 class TreeWriter(Protocol):
@@ -58,12 +71,16 @@ class Trees(Protocol):
 class DirectoryTrees:
     """Trees below one private directory of the disk."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
         self._root = root
+        self._clock = clock or SystemClock()
 
     def find(self, key: str) -> str | None:
-        tree = self._root / key / "root"
-        return str(tree) if tree.is_dir() else None
+        tree = f"{self._root}/{key}/root"
+        if not os.path.isdir(tree):
+            return None
+        self._touch(f"{self._root}/{key}/recorded.json")
+        return tree
 
     @contextmanager
     def build(self, key: str) -> Iterator[DirectoryTreeWriter]:
@@ -109,17 +126,42 @@ class DirectoryTrees:
         finally:
             writer.close()
 
+    def unused(self, used_before: float) -> tuple[KeptTree, ...]:
+        """Finished trees last found before that time (Unix seconds), those unused for longest first; a walk over each."""
+        found = [KeptTree(path.parent.name, path.stat().st_mtime, 0) for path in self._root.glob("*/recorded.json")]
+        old = sorted((tree for tree in found if tree.used < used_before), key=lambda tree: (tree.used, tree.key))
+        seen: set[int] = set()
+        return tuple(tree._replace(size=bytes_below(self._root / tree.key, seen)) for tree in old)
+
+    def remove(self, key: str) -> None:
+        """Forget a finished tree.  Processes that show it lose its files, so nobody may have found it lately."""
+        gone = self._root / f"{_BUILDING}{secrets.token_hex(8)}"
+        with faults_named(self._root / key, "remove"), suppress(FileNotFoundError):
+            (self._root / key).rename(gone)
+            _remove_tree(gone)
+
+    def remove_abandoned(self) -> int:
+        """Remove what dead writers left; how many."""
+        return self._remove_abandoned()
+
+    def _touch(self, record: str) -> None:
+        """Remember that the tree is used, to the hour."""
+        with suppress(OSError):  # a read-only cache is still a cache
+            if self._clock.now() - os.stat(record).st_mtime > _TOUCH_AFTER:
+                os.utime(record, (self._clock.now(), self._clock.now()))
+
     def _publish(self, records: list[Recorded], temporary: Path, key: str) -> None:
         with faults_named(temporary, "write"):
             (temporary / "recorded.json").write_text(json.dumps(records))
             if not (self._root / key).exists():
                 temporary.rename(self._root / key)
 
-    def _remove_abandoned(self) -> None:
+    def _remove_abandoned(self) -> int:
         """What writers left behind that are gone: a living one holds its directory."""
-        for path in self._root.glob(f"{_BUILDING}*"):
-            if not is_locked(path):
-                _remove_tree(path)
+        abandoned = [path for path in self._root.glob(f"{_BUILDING}*") if not is_locked(path)]
+        for path in abandoned:
+            _remove_tree(path)
+        return len(abandoned)
 
 
 @contextmanager
@@ -163,6 +205,18 @@ def _copy_directory_status(source: Path, target: Path) -> None:
     if os.geteuid() == 0:
         os.chown(target, status.st_uid, status.st_gid)
     shutil.copystat(source, target)
+
+
+def bytes_below(directory: Path, seen: set[int] | None = None) -> int:
+    """Bytes of all files below a directory, each inode once; `seen`: inodes that do not count, which grow."""
+    total, seen = 0, set() if seen is None else seen
+    for place, _directories, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):
+                status = os.lstat(os.path.join(place, name))
+                total += 0 if status.st_ino in seen else status.st_size
+                seen.add(status.st_ino)
+    return total
 
 
 def _remove_tree(path: Path) -> None:
