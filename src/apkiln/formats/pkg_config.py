@@ -11,6 +11,7 @@ MAXIMUM_TEXT = 1 << 20
 """Characters of one expanded field."""
 _LINE = re.compile(r"\s*([A-Za-z0-9_.]+)\s*([:=])\s*(.*?)\s*")
 _REFERENCE = re.compile(r"\$\$|\$\{([^}]*)\}")
+_UNKNOWN = re.compile(r"\$\{([^}]*)\}")
 _OPERATOR = re.compile(r"[<>=!]+")
 
 
@@ -38,8 +39,8 @@ class PkgConfig(NamedTuple):
 def parse_pkg_config(text: str) -> PkgConfig:
     """Read a file; lines that are neither field nor variable are passed over, as pkg-config does.
 
-    FormatError `bad-pkg-config`: a variable that is not defined before; a text that grows beyond
-    `MAXIMUM_TEXT`.
+    A variable that is not defined before stays as it is written.  FormatError `bad-pkg-config`: such a one in a field that
+    names modules; a text that grows beyond `MAXIMUM_TEXT`.
     """
     variables: dict[str, str] = {"pcfiledir": "", "pc_sysrootdir": "/"}
     fields: dict[str, str] = {}
@@ -48,7 +49,10 @@ def parse_pkg_config(text: str) -> PkgConfig:
         if found is None:
             continue
         expanded = _expanded(found[3], variables)
-        (fields if found[2] == ":" else variables)[found[1]] = expanded
+        is_field = found[2] == ":"
+        (fields if is_field else variables)[found[1]] = expanded
+        if is_field and found[1].startswith("Requires") and (unknown := _UNKNOWN.search(expanded)):
+            raise FormatError(f"variable `{unknown[1]}` is not defined", reason="bad-pkg-config")
     return PkgConfig(tuple(fields.items()))
 
 
@@ -56,11 +60,7 @@ def _expanded(text: str, variables: dict[str, str]) -> str:
     """Variables are expanded when they are read, so no reference can be a circle."""
 
     def value(found: re.Match[str]) -> str:
-        if found[0] == "$$":
-            return "$"
-        if found[1] not in variables:
-            raise FormatError(f"variable `{found[1]}` is not defined", reason="bad-pkg-config")
-        return variables[found[1]]
+        return "$" if found[0] == "$$" else variables.get(found[1], found[0])
 
     expanded = _REFERENCE.sub(value, text)
     if len(expanded) > MAXIMUM_TEXT:

@@ -31,7 +31,10 @@ def test_variables_are_replaced_and_the_last_of_equal_fields_counts() -> None:
     assert dict(found.fields) == {"Name": "last 12", "Requires": "x y"}
 
 
-@pytest.mark.parametrize("text", ["X: ${no}", "a=${a}", "a=" + "x" * 2000 + "\n" + "".join("a=${a}${a}\n" for _ in range(30))])
+@pytest.mark.parametrize(
+    "text",
+    ["Requires: ${no}", "a=${a}\nRequires.private: ${a}", "a=" + "x" * 2000 + "\n" + "".join("a=${a}${a}\n" for _ in range(30))],
+)
 def test_what_cannot_be_expanded(text: str) -> None:
     with pytest.raises(FormatError) as error:
         parse_pkg_config(text)
@@ -44,3 +47,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         parse_pkg_config(text)
     except FormatError as error:
         assert error.reason == "bad-pkg-config"
+
+
+def test_what_is_not_defined_does_no_harm_where_no_module_is_named() -> None:
+    found = parse_pkg_config("a=${no}/b\nLibs: -L${no}\nCflags: ${a}\nRequires: q\n")
+    assert (found.field("Libs"), found.field("Cflags"), found.modules("Requires")) == ("-L${no}", "${no}/b", ("q",))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from apkiln.formats.apk.dependency import provided
+from apkiln.formats.apk.dependency import is_dependency_name, provided
 from apkiln.formats.apk.records import IndexRecord
+from apkiln.formats.apk.version import is_valid
 from apkiln.package.analysis.conclusion import Analysis, AnalysisContext
 from apkiln.package.analysis.facts import TreeFacts
 from apkiln.package.analysis.generators.relations import Relations, Scene
@@ -15,6 +17,7 @@ from apkiln.package.analysis.generators.table import GENERATORS
 from apkiln.package.analysis.linters.linting import lint
 from apkiln.package.analysis.linters.scene import LintScene
 from apkiln.package.analysis.tree import Tree
+from apkiln.package.definition.forms import dependency
 from apkiln.package.definition.model import Dependencies, PackageOptions
 from apkiln.package.definition.parts import part_named
 
@@ -76,11 +79,33 @@ def generate(scene: Scene) -> Generated:
     relations = Relations()
     for _, generator in GENERATORS:
         generator(scene, relations)
+    _drop_unspeakable(relations)
     depends, provides = _by_options(relations, scene.part.options)
     vendored = {item.partition("=")[0] for item in relations.vendored}
     return Generated(
         tuple(sorted(depends - vendored)), tuple(sorted(provides)), tuple(sorted(relations.vendored)), tuple(relations.notes)
     )
+
+
+def _drop_unspeakable(relations: Relations) -> None:
+    """Leave out what apk could not read, made from names of files with blanks or other characters that no name may have."""
+    for found, readable in (
+        (relations.depends, _is_dependency),
+        (relations.provides, _is_provide),
+        (relations.vendored, _is_provide),
+    ):
+        for item in sorted(item for item in found if not readable(item)):
+            found.discard(item)
+            relations.notes.append(f"`{item}` cannot be said to apk; it is left out")
+
+
+def _is_dependency(item: str) -> bool:
+    return is_dependency_name(re.split("[=<>~]", item, maxsplit=1)[0]) and not dependency(item)
+
+
+def _is_provide(item: str) -> bool:
+    name, _, version = item.partition("=")
+    return is_dependency_name(name) and (not version or is_valid(version))
 
 
 def with_declared(generated: Generated, declared: Dependencies) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -321,5 +321,14 @@ def test_all_together_are_each_by_itself() -> None:
 
 
 def test_a_script_with_several_words_for_env_is_told() -> None:
-    found = analysed(script("usr/bin/a", "/usr/bin/env bash -x"), file("usr/lib/pkgconfig/a.pc", b"X: ${no}\n"))
+    found = analysed(script("usr/bin/a", "/usr/bin/env bash -x"), file("usr/lib/pkgconfig/a.pc", b"Requires: ${no}\n"))
     assert [note.partition(":")[0] for note in found.notes] == ["usr/lib/pkgconfig/a.pc", "usr/bin/a"]
+
+
+def test_names_that_apk_cannot_read_are_left_out_with_a_remark() -> None:
+    module = b'Name: a\nRequires: b $(c) >= 1 "d"\n'
+    found = analysed(
+        file("usr/bin/sp ace", b"x", 0o755), file("usr/bin/plain", b"x", 0o755), file("usr/lib/pkgconfig/a.pc", module)
+    )
+    assert (found.depends, found.provides) == (("pc:b",), (f"cmd:plain={V}", f"pc:a={V}"))
+    assert [note.partition("`")[2].partition("`")[0] for note in found.notes] == ['pc:"d"', "pc:$(c)", f"cmd:sp ace={V}"]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed
 
-_PREFIX = "usr/lib/python3"
-_SITE = re.compile(r"(usr/lib/python3[^/]*)/site-packages/([^/]+)")
-_INTERPRETER = re.compile(r"usr/lib/python3[^/]*")
+_PREFIX = "usr/lib/python3."
+_SITE = re.compile(r"(usr/lib/python3\.[^/]*)/site-packages/([^/]+)")
+_INTERPRETER = re.compile(r"usr/lib/python3\.[^/]*")
 _NO_MODULES = ("test", "tests", "doc", "docs")
 _METADATA = (".egg-info", ".dist-info", ".pth")
 
