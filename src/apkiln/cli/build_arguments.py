@@ -6,13 +6,20 @@ import argparse
 from pathlib import Path
 
 from apkiln.cli.resolve_arguments import add_lock_arguments, add_resolve_arguments, definition_directory, resolve_definition
+from apkiln.core.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from apkiln.acquire.access import Access
+    from apkiln.acquire.packages import SinkFactory
     from apkiln.cli.context import Context
     from apkiln.cli.resolve_arguments import Resolved
+    from apkiln.formats.deflate.codec import Codec
     from apkiln.formats.oci.reference import Reference
     from apkiln.image.building import BuiltImage
+    from apkiln.image.finished import FinishedImage
     from apkiln.system.script_sandbox import ScriptMachine
     from apkiln.system.store import Store
 
@@ -43,44 +50,122 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--allow-missing-bundle", action="store_true", help="certificates without a bundle are no error")
 
 
+def finished_definition(arguments: argparse.Namespace, context: Context, reference: Reference) -> tuple[FinishedImage, Store]:
+    """The image as it is published, and the store that holds its layers.  One that was built before from the same plan, with the
+    same arguments, is not built again.  Remarks go to the reporter."""
+    from apkiln.image.remembered_images import image_key, remember_image, remembered_image
+
+    request = _requested(arguments, context)
+    store = request.resolved.access.store
+    described = _described(request, arguments, context, reference)
+    key = image_key(described) if described else ""
+    known = remembered_image(store, key) if described else None
+    if known is None:
+        known = _build(request, arguments, context, reference).finished()
+        if described:
+            remember_image(store, key, known)
+    _tell_notices([(item.arch.apk, item.notices) for item in known.architectures], context)
+    return known, store
+
+
 def build_definition(arguments: argparse.Namespace, context: Context, reference: Reference) -> tuple[BuiltImage, Store]:
-    """The image, and the store that holds its layers; remarks go to the reporter."""
-    from apkiln.formats.deflate.codec import ZSTD_3, canonical_codec, codec_named
+    """The image with all that is known of it, and the store that holds its layers; remarks go to the reporter."""
+    request = _requested(arguments, context)
+    built = _build(request, arguments, context, reference)
+    _tell_notices([(item.arch.apk, item.notices) for item in built.architectures], context)
+    return built, request.resolved.access.store
+
+
+class _Requested(NamedTuple):
+    """What is to be built."""
+
+    resolved: Resolved
+    codec: Callable[[], Codec]
+    """Of the layers; asking for it tests the library that makes them."""
+    revision: str
+
+
+def _requested(arguments: argparse.Namespace, context: Context) -> _Requested:
+    def codec() -> Codec:
+        from apkiln.formats.deflate.codec import ZSTD_3, canonical_codec, codec_named
+
+        return codec_named(ZSTD_3.name) if arguments.layer_compression == "zstd" else canonical_codec()
+
+    def sinks(access: Access) -> SinkFactory:
+        from apkiln.rootfs.segments import SegmentWriter
+
+        chosen = codec()
+        return lambda _: SegmentWriter(access.store, chosen)
+
+    resolved = resolve_definition(arguments, context, sinks)
+    return _Requested(resolved, codec, _revision(arguments, context, resolved) if arguments.vcs else "")
+
+
+_CODE = ("core", "formats", "image", "rootfs")
+"""Where the code lies that decides about the bytes of an image of given packages."""
+_DECISIVE = (
+    "sbom", "sbom_lenient", "sbom_formats", "layer_compression", "scripts", "strict_origin", "no_identical", "force_overwrite",
+    "allow_devices", "allow_missing_bundle",
+)  # fmt: skip
+"""Arguments that decide about an image beside the plan."""
+
+
+def _described(request: _Requested, arguments: argparse.Namespace, context: Context, reference: Reference) -> tuple[object, ...]:
+    """All that the image depends on; nothing for images that depend on more: local files, base images, what scripts do."""
+    configuration, resolution = request.resolved.loaded.configuration, request.resolved.resolution
+    reads_more = any(item.from_path for item in configuration.paths) or configuration.contents.baseimage is not None
+    if reads_more or "sandbox" in (arguments.scripts or configuration.scripts) or context.settings.verbosity > 0:
+        return ()
+    from apkiln import __version__
+    from apkiln.system.own_code import code_state
+
+    return (
+        __version__,
+        code_state(_CODE),
+        configuration,
+        resolution.plan,
+        resolution.keyring,
+        request.revision,
+        reference.name,
+        [getattr(arguments, name) for name in _DECISIVE],
+    )
+
+
+def _build(request: _Requested, arguments: argparse.Namespace, context: Context, reference: Reference) -> BuiltImage:
     from apkiln.image.bills import BillRequest, parse_formats
     from apkiln.image.building import BuildOptions, build_image
-    from apkiln.rootfs.segments import SegmentWriter
     from apkiln.rootfs.tree_plan import OwnershipPolicy
 
-    codec = codec_named(ZSTD_3.name) if arguments.layer_compression == "zstd" else canonical_codec()
-    resolved = resolve_definition(arguments, context, lambda access: lambda _: SegmentWriter(access.store, codec))
-    configuration = resolved.loaded.configuration
-    revision = _revision(arguments, context, resolved) if arguments.vcs else ""
+    configuration = request.resolved.loaded.configuration
     wanted = arguments.sbom_formats or ",".join(configuration.sbom.formats)
-    formats = parse_formats(wanted) if arguments.sbom else ()
     options = BuildOptions(
-        codec,
+        request.codec(),
         OwnershipPolicy(
             allow_identical=not arguments.no_identical,
             strict_origin=arguments.strict_origin,
             force_overwrite=tuple(arguments.force_overwrite),
             allow_devices=arguments.allow_devices,
         ),
-        revision,
+        request.revision,
         definition_directory(arguments, context),
         arguments.allow_missing_bundle,
-        BillRequest(reference.name, configuration.sbom, configuration.vcs_url or revision, arguments.sbom_lenient),
-        formats,
+        BillRequest(reference.name, configuration.sbom, configuration.vcs_url or request.revision, arguments.sbom_lenient),
+        parse_formats(wanted) if arguments.sbom else (),
         arguments.scripts,
         _script_machine(context) if "sandbox" in (arguments.scripts or configuration.scripts) else None,
     )
-    built = build_image(configuration, resolved.resolution, options, resolved.access)
-    for item in built.architectures:
-        if context.settings.verbosity > 0:
+    built = build_image(configuration, request.resolved.resolution, options, request.resolved.access)
+    if context.settings.verbosity > 0:
+        for item in built.architectures:
             for script in item.tree.scripts:
                 context.reporter.note(f"{item.arch.apk}: {script}")
-        for notice in item.notices:
-            context.reporter.note(f"{item.arch.apk}: {notice}" if len(built.architectures) > 1 else notice)
-    return built, resolved.access.store
+    return built
+
+
+def _tell_notices(told: Sequence[tuple[str, Iterable[str]]], context: Context) -> None:
+    for arch, notices in told:
+        for notice in notices:
+            context.reporter.note(f"{arch}: {notice}" if len(told) > 1 else notice)
 
 
 def _script_machine(context: Context) -> ScriptMachine:

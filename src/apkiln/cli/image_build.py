@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from apkiln.cli.build_arguments import add_build_arguments, build_definition
+from apkiln.cli.build_arguments import add_build_arguments, build_definition, finished_definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from apkiln.cli.context import Context
+    from apkiln.core.digest import Digest
+    from apkiln.formats.oci.documents import Index
     from apkiln.image.building import BuiltArchitecture, BuiltImage
     from apkiln.image.documents import BuiltLayer
     from apkiln.image.exports.file_systems import Toolbox
+    from apkiln.image.finished import FinishedImage
     from apkiln.image.output import OutputKind, OutputTarget
     from apkiln.image.scripts.effects import ScriptReport
     from apkiln.rootfs.segments import Segment
@@ -65,23 +68,27 @@ def build_to(target: OutputTarget, arguments: argparse.Namespace, context: Conte
     from pathlib import Path
 
     from apkiln.formats.oci.reference import parse_reference
-    from apkiln.image.output import Publication, check_target, write_image
+    from apkiln.image.output import BLOB_KINDS, Publication, check_target, write_finished, write_image
     from apkiln.system.files import DiskFiles
 
     reference = parse_reference(arguments.tag)
     place = Path(context.settings.working_directory, target.path)
     tools = _tools(target.kind, context)
     check_target(DiskFiles(), target, place, tools)
-    built, store = build_definition(arguments, context, reference)
     bills_place = Path(context.settings.working_directory, arguments.sbom_path) if arguments.sbom_path else None
-    write_image(
-        DiskFiles(durable=False),
-        store,
-        built,
-        Publication(target, place, reference, bills_place, suffix=not arguments.no_arch_suffix),
-        tools,
-    )
-    _report(built, target, arguments, context)
+    publication = Publication(target, place, reference, bills_place, suffix=not arguments.no_arch_suffix)
+    files = DiskFiles(durable=False)
+    if target.kind in BLOB_KINDS and not context.settings.json:
+        finished, store = finished_definition(arguments, context, reference)
+        write_finished(files, store, finished, publication)
+        _report(finished, context)
+        return 0
+    built, store = build_definition(arguments, context, reference)
+    write_image(files, store, built, publication, tools)
+    if context.settings.json:
+        context.output.json(_value(built, target, arguments.tag))
+    else:
+        _report(built.finished(), context)
     return 0
 
 
@@ -96,24 +103,26 @@ def _tools(kind: OutputKind, context: Context) -> Toolbox | None:
     return Toolbox(SystemRunner(), context.settings.environment.get("PATH", ""))
 
 
-def _report(built: BuiltImage, target: OutputTarget, arguments: argparse.Namespace, context: Context) -> None:
+def _report(image: FinishedImage, context: Context) -> None:
+    for item in image.architectures:
+        context.output.print(f"{item.image.descriptor.digest} {item.arch.oci}")
+    context.output.print(f"{_digest(image.index)} index")
+
+
+def _value(built: BuiltImage, target: OutputTarget, tag: str) -> dict[str, Any]:
+    return {
+        "tag": tag,
+        "output": {"type": target.kind.value, "path": target.path},
+        "digest": str(_digest(built.index)),
+        "images": [image_value(item) for item in built.architectures],
+    }
+
+
+def _digest(index: Index) -> Digest:
     from apkiln.formats.oci.documents import describe, encode_index
     from apkiln.formats.oci.media_types import INDEX
 
-    index = describe(INDEX, encode_index(built.index)).digest
-    if context.settings.json:
-        context.output.json(
-            {
-                "tag": arguments.tag,
-                "output": {"type": target.kind.value, "path": target.path},
-                "digest": str(index),
-                "images": [image_value(item) for item in built.architectures],
-            }
-        )
-        return
-    for item in built.architectures:
-        context.output.print(f"{item.image.descriptor.digest} {item.arch.oci}")
-    context.output.print(f"{index} index")
+    return describe(INDEX, encode_index(index)).digest
 
 
 def image_value(item: BuiltArchitecture) -> dict[str, Any]:

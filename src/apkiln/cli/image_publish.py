@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from apkiln.cli.build_arguments import add_build_arguments, build_definition
+from apkiln.cli.build_arguments import add_build_arguments, finished_definition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ def _image(arguments: argparse.Namespace, context: Context, reference: Reference
         _refuse_definition_flags(arguments)
         place = open_named_place(arguments.config, context, frozenset(host.lower() for host in arguments.plain_http))
         return publishable_place(place, settings.limits, attach_bills=arguments.attach_sbom)
-    built, store = build_definition(arguments, context, reference)
+    built, store = finished_definition(arguments, context, reference)
     if arguments.sbom_path and not arguments.dry_run:
         from apkiln.image.output import write_files
 

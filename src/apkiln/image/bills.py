@@ -18,9 +18,9 @@ from apkiln.core.digest import Digest
 from apkiln.core.errors import UsageError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive.entry import Entry, EntryType
-from apkiln.image.assembling import LayerDigests
 from apkiln.image.configuration.model import SbomSettings
 from apkiln.image.generated.draft import Draft
+from apkiln.image.layer_recipe import LayerDigests
 from apkiln.image.plan import ArchitecturePlan, PlannedPackage
 from apkiln.system.store import Store, put_bytes
 
@@ -40,7 +40,7 @@ UNNAMED = "image"
 FORMATS = ("spdx", "cyclonedx")
 _SUFFIXES = {"spdx": "spdx.json", "cyclonedx": "cdx.json"}
 _TABLE = "bills"
-_RULES = "3"
+_RULES = "4"
 """Changes when documents of the same facts get another content."""
 _USER_RULES = frozenset({"paths-directive", "certificates"})
 """Rules whose files the user brought in (S5)."""
@@ -113,7 +113,7 @@ class Bills:
         return BuiltBill(self._plan.arch, manifest, tuple(files))
 
     def _beside(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests], places: Sequence[int], form: str) -> bytes:
-        return _written(self._document(draft, manifest, layers, places), form)
+        return _written(self._document(draft, self._request.name, manifest, layers, places), form)
 
     def _identity(self, draft: Draft, name: str) -> str:
         """Digest of all that every document of the image is made from; `name` is what the documents call the image."""
@@ -130,14 +130,18 @@ class Bills:
 
     def _inside(self, draft: Draft, identity: str) -> bytes:
         stand_in = Digest.sha256(bytes.fromhex(identity))
-        document = self._document(draft, stand_in, (LayerDigests(stand_in, stand_in, 0),), [0] * len(self._plan.packages))
+        layers = (LayerDigests(stand_in, stand_in, 0),)
+        document = self._document(draft, UNNAMED, stand_in, layers, [0] * len(self._plan.packages))
         return _written(without_digests(document, UNNAMED, stand_in), "spdx")
 
-    def _document(self, draft: Draft, manifest: Digest, layers: Sequence[LayerDigests], places: Sequence[int]) -> Document:
+    def _document(
+        self, draft: Draft, name: str, manifest: Digest, layers: Sequence[LayerDigests], places: Sequence[int]
+    ) -> Document:
+        """What is known of the image, which the document calls `name`."""
         from apkiln.image.sbom import ImageFacts, LayerFacts, image_sbom
 
         facts = ImageFacts(
-            self._request.name,
+            name,
             manifest,
             self._plan.arch,
             tuple(LayerFacts(layer.digest, layer.diff_id, layer.media_type) for layer in layers),

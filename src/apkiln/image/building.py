@@ -6,7 +6,7 @@ lies in pure modules; what was done before is found in the store and not done ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import PurePath, PurePosixPath
 
@@ -20,11 +20,11 @@ from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Descriptor, Index, Platform, describe, encode_configuration, encode_index
 from apkiln.formats.oci.layout import Image, assemble, index_of
-from apkiln.image.assembling import StoredLayer
 from apkiln.image.bills import BillRequest, Bills, BuiltBill, index_bills
 from apkiln.image.completing import CompletedTree, CompletionInputs, complete_tree
 from apkiln.image.configuration.model import ImageConfiguration, SbomSettings
 from apkiln.image.documents import BuiltLayer, image_annotations, image_configuration
+from apkiln.image.finished import FinishedArchitecture, FinishedImage
 from apkiln.image.grouping import group_notices, group_packages, places_of
 from apkiln.image.layer_making import LayerMaker, Lower
 from apkiln.image.library_facts import LibraryFacts
@@ -99,11 +99,13 @@ class BuiltImage:
     def images(self) -> tuple[Image, ...]:
         return tuple(item.image for item in self.architectures)
 
-    def layers(self) -> Iterator[StoredLayer]:
-        """Every layer of every architecture."""
-        for item in self.architectures:
-            for built in item.layers:
-                yield built.layer
+    def finished(self) -> FinishedImage:
+        """What is published of it."""
+        finished = [
+            FinishedArchitecture(item.arch, item.image, tuple(built.layer for built in item.layers), item.notices)
+            for item in self.architectures
+        ]
+        return FinishedImage(tuple(finished), self.index, self.bills)
 
 
 def build_image(configuration: ImageConfiguration, resolution: Resolution, options: BuildOptions, access: Access) -> BuiltImage:

@@ -10,9 +10,9 @@ from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.pattern import pattern
 from apkiln.core.secret import redact_url
 from apkiln.formats.oci.documents import Configuration, Healthcheck, History, Pairs, Platform, Process, created_time
-from apkiln.image.assembling import StoredLayer
 from apkiln.image.configuration.model import Healthcheck as HealthcheckSettings
 from apkiln.image.configuration.model import ImageConfiguration
+from apkiln.image.layer_recipe import StoredLayer
 
 AUTHOR = "apkiln"
 CREATED = "org.opencontainers.image.created"

@@ -14,11 +14,10 @@ from apkiln.image.documents import Below, BuiltLayer
 from apkiln.image.generated.apk_database import installed_path
 from apkiln.image.generated.draft import Draft
 from apkiln.image.grouping import Groups
+from apkiln.image.layer_recipe import LayerPart, LayerRecipe
 from apkiln.image.layers import (
     GeneratedPart,
     KeptContent,
-    LayerPart,
-    LayerRecipe,
     generated_parts,
     group_skeleton,
     overridden_paths,

@@ -10,47 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from apkiln.core import canonical_json
 from apkiln.core.named_tuple import NamedTuple
-from apkiln.core.value import value
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft, Node
-from apkiln.image.layer_forms import LayerForm, form_of
 from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.normalise import layer_header
-from apkiln.rootfs.side_data import SegmentData
 from apkiln.rootfs.tree_plan import TreePlan, tree_order
-
-
-class LayerPart(NamedTuple):
-    """A stored part of a layer."""
-
-    name: str
-    """For messages: `skeleton`, `generated`, or a package's name and version."""
-    data: SegmentData
-
-
-@value
-class LayerRecipe:
-    """A layer as the concatenation of its parts, raw and compressed alike."""
-
-    parts: tuple[LayerPart, ...]
-
-    @property
-    def raw_size(self) -> int:
-        return sum(part.data.raw_size for part in self.parts)
-
-    @property
-    def form(self) -> LayerForm:
-        """How the parts' compressed bytes make a file; a layer has at least one part, and all are made alike."""
-        return form_of(self.parts[0].data.codec)
-
-    def key(self) -> str:
-        """Key of the layer's digests: the parts' raw digests in order, and how they are compressed."""
-        described = [[part.data.raw.hex, part.data.slice.hex, part.data.codec] for part in self.parts]
-        return hashlib.sha256(canonical_json.encode(described)).hexdigest()
 
 
 class KeptContent(NamedTuple):

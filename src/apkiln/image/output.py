@@ -16,7 +16,9 @@ from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.oci.layout import File, docker_files, oci_files
 from apkiln.formats.oci.reference import Reference
-from apkiln.image.assembling import StoredLayer, write_layer
+from apkiln.image.finished import FinishedImage
+from apkiln.image.layer_recipe import StoredLayer
+from apkiln.image.layer_writing import write_layer
 from apkiln.system.files import FileReader, Files, OutputTree, exists_already
 from apkiln.system.store import Store
 
@@ -52,6 +54,8 @@ class OutputTarget(NamedTuple):
 
 FILE_SYSTEMS = frozenset({OutputKind.EROFS, OutputKind.SQUASHFS})
 """Made by programs of others."""
+BLOB_KINDS = frozenset({OutputKind.OCI_DIRECTORY, OutputKind.OCI_ARCHIVE, OutputKind.DOCKER})
+"""Documents and layers as they are; the others are made from the tree."""
 
 
 def parse_output(text: str) -> OutputTarget:
@@ -111,21 +115,30 @@ def write_image(files: Files, store: Store, built: BuiltImage, publication: Publ
     Raises ConflictError (`output-exists`), UsageError (`one-architecture`: a root file system is of one), VerificationError
     (`cache-entry-damaged`), and what programs of file systems raise; in each case no image is there.
     """
+    if publication.target.kind in BLOB_KINDS:
+        write_finished(files, store, built.finished(), publication)
+        return
+    if built.bills:
+        write_files(files, publication.bills or publication.place.parent, dict(built.bills))
+    _write_tree(files, store, built, publication.target, publication.place, tools)
+
+
+def write_finished(files: Files, store: Store, image: FinishedImage, publication: Publication) -> None:
+    """As `write_image`, for the kinds that are made of documents and layers (`BLOB_KINDS`)."""
     target, place, reference = publication.target, publication.place, publication.reference
     inside = target.kind is OutputKind.OCI_DIRECTORY and publication.bills is None
-    if not inside and built.bills:
-        write_files(files, publication.bills or place.parent, dict(built.bills))
-    blobs = Blobs(store, built.layers())
+    if not inside and image.bills:
+        write_files(files, publication.bills or place.parent, dict(image.bills))
+    blobs = Blobs(store, image.layers())
     if target.kind is OutputKind.OCI_DIRECTORY:
-        documents = [File(name, len(content), content) for name, content in built.bills] if inside else []
-        write_directory(files, place, [*oci_files(built.images, built.index, reference), *documents], blobs)
+        documents = [File(name, len(content), content) for name, content in image.bills] if inside else []
+        write_directory(files, place, [*oci_files(image.images, image.index, reference), *documents], blobs)
     elif target.kind is OutputKind.OCI_ARCHIVE:
-        nested = len(built.images) > 1
-        write_archive(files, place, oci_files(built.images, built.index, reference, nested=nested), blobs)
-    elif target.kind is OutputKind.DOCKER:
-        write_archive(files, place, docker_files(built.images, reference, suffix=publication.suffix), blobs)
+        nested = len(image.images) > 1
+        write_archive(files, place, oci_files(image.images, image.index, reference, nested=nested), blobs)
     else:
-        _write_tree(files, store, built, target, place, tools)
+        assert target.kind is OutputKind.DOCKER, target.kind
+        write_archive(files, place, docker_files(image.images, reference, suffix=publication.suffix), blobs)
 
 
 def _write_tree(

@@ -15,14 +15,15 @@ from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Descriptor, Index, Pairs, describe, encode_index
 from apkiln.formats.oci.layout import CONTAINERD_NAME, REFERENCE_NAME, blob_path
 from apkiln.formats.oci.parsing import check_content, parse_index, parse_manifest
-from apkiln.image.assembling import StoredLayer, find_damage, member_chunks
+from apkiln.image.layer_recipe import StoredLayer
+from apkiln.image.layer_writing import find_damage, member_chunks
 from apkiln.image.place import Place
 from apkiln.image.publishing_plan import Attachment, BytesSource, Publishable, PublishedBlob
 from apkiln.system.registry import Document
 from apkiln.system.store import Store
 
 if TYPE_CHECKING:
-    from apkiln.image.building import BuiltImage
+    from apkiln.image.finished import FinishedImage
 
 _DEPTH = 4
 _CHUNK = 1 << 20
@@ -37,7 +38,7 @@ class LayerSource(NamedTuple):
     layer: StoredLayer
 
     def chunks(self) -> Iterator[bytes]:
-        return member_chunks(self.store, self.layer.recipe)
+        return member_chunks(self.store, self.layer)
 
     def damage(self) -> VerificationError:
         """Why the bytes are not those of the digest: the part of the cache that is damaged."""
@@ -56,7 +57,7 @@ class PlaceSource(NamedTuple):
                 yield chunk
 
 
-def publishable_build(built: BuiltImage, store: Store, *, attach_bills: bool = False) -> Publishable:
+def publishable_build(built: FinishedImage, store: Store, *, attach_bills: bool = False) -> Publishable:
     """A built image, its index on top; with `attach_bills` each bill of materials is attached to what it describes."""
     blobs = [PublishedBlob(item, source) for item, source in _built_blobs(built, store)]
     documents = [Document(image.manifest, image.descriptor.media_type, image.descriptor.digest) for image in built.images]
@@ -146,12 +147,12 @@ class _Walk:
         return PublishedBlob(blob, PlaceSource(self.place, name))
 
 
-def _built_blobs(built: BuiltImage, store: Store) -> Iterator[tuple[Descriptor, BytesSource | LayerSource]]:
+def _built_blobs(built: FinishedImage, store: Store) -> Iterator[tuple[Descriptor, BytesSource | LayerSource]]:
     for item in built.architectures:
         config = item.image.configuration
         yield describe(media_types.CONFIGURATION, config), BytesSource(config)
         for descriptor, layer in zip(item.image.layers, item.layers, strict=True):
-            yield descriptor, LayerSource(store, layer.layer)
+            yield descriptor, LayerSource(store, layer)
 
 
 def _is_own_index(listed: Index) -> bool:

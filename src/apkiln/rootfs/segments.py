@@ -29,7 +29,8 @@ from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.installed_text import DatabaseLines
 from apkiln.rootfs.normalise import NORMALISER, FlatLinks, Piece, layer_header, variant_pieces
 from apkiln.rootfs.package_files import PackageFiles
-from apkiln.rootfs.side_data import HeadRow, Position, SegmentData
+from apkiln.rootfs.segment_data import SegmentData, decode_data, encode_data
+from apkiln.rootfs.side_data import HeadRow, Position
 from apkiln.system.store import BlobWriter, Store, damaged
 
 TYPE_CHECKING = False
@@ -157,10 +158,10 @@ def variant(
         return segment.data
     key = f"{segment.key}.{_variant_digest(lost, renamed)}"
     stored = store.get(_VARIANTS, key)
-    if stored is not None and _present(store, data := side_data.decode_data(stored)):
+    if stored is not None and _present(store, data := decode_data(stored)):
         return data
     data = _make_variant(store, segment, frozenset(lost), renamed, codec, executor)
-    store.put(_VARIANTS, key, side_data.encode_data(data))
+    store.put(_VARIANTS, key, encode_data(data))
     return data
 
 

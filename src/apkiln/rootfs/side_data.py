@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Sequence
 from struct import Struct
 
-from apkiln.core.digest import Digest
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import field_names
 from apkiln.formats.apk.contents import PackageInfo
@@ -19,6 +18,7 @@ from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.rootfs.directory import Directory
 from apkiln.rootfs.installed_text import DatabaseLines
 from apkiln.rootfs.package_files import PackageHead
+from apkiln.rootfs.segment_data import SegmentData, data_of_row, data_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,23 +28,6 @@ VERSION = "s1"
 """Version of the rows' form; it stands in every segment key, so rows of another form are never decoded."""
 CHECKSUM_RECORD = "APK-TOOLS.checksum.SHA1"
 """The PAX record of the package format that says what the SHA-1 field says already."""
-
-
-class SegmentData(NamedTuple):
-    """The bytes of a segment: a slice of a layer's tar, and the same compressed."""
-
-    raw: Digest
-    """SHA-256 of the tar slice, which is its name in the store."""
-    raw_size: int
-    crc: int
-    """CRC-32 of the tar slice."""
-    slice: Digest
-    """SHA-256 of the open-ended DEFLATE slices, joined; its name in the store."""
-    slice_size: int
-    codec: str
-    """Name of the codec that made the slices."""
-    slice_crc: int = -1
-    """CRC-32 of the joined slices; -1 in rows that do not say."""
 
 
 class Position(NamedTuple):
@@ -86,7 +69,7 @@ def encode_head(row: HeadRow) -> bytes:
         "head": [head.identity.hex(), head.sha256.hex(), head.size, head.sections],
         "scripts": [[name, len(text)] for name, text in head.scripts],
         "signatures": [[algorithm, name, value.hex()] for algorithm, name, value in head.signatures],
-        "data": _data_row(data),
+        "data": data_row(data),
         "devices": row.devices,
         "xattrs": _encode_xattrs(directory.xattrs for directory in row.directories),
     }
@@ -113,23 +96,13 @@ def decode_head(data: bytes) -> HeadRow:
     links = _split(sections[2])
     return HeadRow(
         _head(document, sections[5]),
-        _data(document["data"]),
+        data_of_row(document["data"]),
         _split(sections[1]),
         tuple(zip(links[::2], links[1::2], strict=True)),
         _directories(_split(sections[3]), sections[4], document["xattrs"]),
         tuple(document["devices"]),
         DatabaseLines(sections[6], data[begin:]),
     )
-
-
-def encode_data(data: SegmentData) -> bytes:
-    """A row that holds the bytes of a variant only."""
-    return json.dumps(_data_row(data)).encode()
-
-
-def decode_data(row: bytes) -> SegmentData:
-    """The inverse of `encode_data`."""
-    return _data(json.loads(row))
 
 
 def encode_entries(entries: Sequence[ContentEntry], positions: Sequence[Position]) -> bytes:
@@ -230,15 +203,6 @@ def _head(document: dict[str, Any], scripts: bytes) -> PackageHead:
         tuple(texts),
         tuple((algorithm, name, bytes.fromhex(value)) for algorithm, name, value in document["signatures"]),
     )
-
-
-def _data_row(data: SegmentData) -> list[Any]:
-    return [data.raw.hex, data.raw_size, data.crc, data.slice.hex, data.slice_size, data.codec, data.slice_crc]
-
-
-def _data(stored: list[Any]) -> SegmentData:
-    raw, raw_size, crc, compressed, *rest = stored
-    return SegmentData(Digest.sha256(bytes.fromhex(raw)), raw_size, crc, Digest.sha256(bytes.fromhex(compressed)), *rest)
 
 
 def _directories(paths: Sequence[str], records: bytes, stored_xattrs: dict[str, list[list[str]]]) -> tuple[Directory, ...]:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.formats.oci.documents import encode_configuration
-from apkiln.image.assembling import LayerDigests, StoredLayer
 from apkiln.image.configuration.model import CommandLine, Entrypoint, Healthcheck, ImageConfiguration
 from apkiln.image.documents import (
     BuiltLayer,
@@ -22,7 +21,7 @@ from apkiln.image.documents import (
     image_configuration,
     process,
 )
-from apkiln.image.layers import LayerRecipe
+from apkiln.image.layer_recipe import LayerDigests, LayerRecipe, StoredLayer
 
 TABLE = Path(__file__).resolve().parents[3].parent / "shared" / "conformance" / "apko" / "tables" / "oci-config.json"
 DIGEST = Digest.sha256(bytes(32))

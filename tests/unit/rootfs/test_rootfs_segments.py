@@ -24,8 +24,8 @@ from apkiln.formats.deflate.codec import PIECE, canonical_codec
 from apkiln.formats.deflate.member import HEADER, trailer
 from apkiln.rootfs import side_data
 from apkiln.rootfs.package_files import PackageFiles
+from apkiln.rootfs.segment_data import SegmentData
 from apkiln.rootfs.segments import Segment, SegmentWriter, load_segment, open_content, read_content, segment_key, variant
-from apkiln.rootfs.side_data import SegmentData
 from apkiln.system.memory_store import MemoryStore
 
 CODEC = canonical_codec()

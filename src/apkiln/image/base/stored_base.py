@@ -21,17 +21,17 @@ from apkiln.core.value import value
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.formats.oci.documents import Configuration
-from apkiln.image.assembling import LayerDigests, StoredLayer
 from apkiln.image.audit.layered_tree import Found, LayeredTree
 from apkiln.image.layer_forms import form_of
 from apkiln.image.layer_reading import LayerReader, hashed_entries
-from apkiln.image.layers import LayerPart, LayerRecipe
+from apkiln.image.layer_recipe import LayerDigests, LayerPart, LayerRecipe, StoredLayer
 from apkiln.image.place import Place
 from apkiln.image.stored import StoredImage, stored_images
 from apkiln.image.stored import StoredLayer as AnnouncedLayer
 from apkiln.rootfs.directory import Directory
+from apkiln.rootfs.segment_data import SegmentData
 from apkiln.rootfs.segments import Segment, load_segment, store_tree
-from apkiln.rootfs.side_data import Position, SegmentData
+from apkiln.rootfs.side_data import Position
 from apkiln.system.store import BlobWriter, Store
 
 _TABLE = "base-images"

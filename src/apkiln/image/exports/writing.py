@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UsageError
 from apkiln.formats.archive.cpio import cpio_stream
-from apkiln.image.assembling import StoredLayer, find_damage, tar_chunks, write_layer
 from apkiln.image.exports.finished_tree import FinishedTree
 from apkiln.image.layer_forms import GZIP
+from apkiln.image.layer_recipe import StoredLayer
+from apkiln.image.layer_writing import find_damage, tar_chunks, write_layer
 from apkiln.system.files import Files
 from apkiln.system.store import Store
 

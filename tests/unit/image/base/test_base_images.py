@@ -525,5 +525,10 @@ def test_a_base_in_a_registry_gives_the_same_layers_and_is_named() -> None:
     manifest = json.loads(built.images[0].manifest)
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == f"host.example/base@{digest}"
     assert manifest["annotations"]["org.opencontainers.image.base.digest"] == digest
-    publish(plan_publication(publishable_build(built, shop.store), [parse_reference("host.example/app:1")]), client, Silent(), 2)
+    publish(
+        plan_publication(publishable_build(built.finished(), shop.store), [parse_reference("host.example/app:1")]),
+        client,
+        Silent(),
+        2,
+    )
     assert set(registry.tags("app")) == {"1"}
