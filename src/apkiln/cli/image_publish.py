@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
 
 from apkiln.cli.build_arguments import add_build_arguments, finished_definition
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any
 
     from apkiln.cli.context import Context
     from apkiln.formats.oci.reference import Reference

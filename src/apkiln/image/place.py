@@ -6,18 +6,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import RawIOBase
 from pathlib import PurePath
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from apkiln.core.errors import FormatError, UnavailableError
 from apkiln.core.limits import Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.protocol import Protocol
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import EntryType
 from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.archive.tar_rules import FOREIGN
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from typing import Any, BinaryIO
 
     from apkiln.system.files import FileReader
 
@@ -116,7 +119,8 @@ class ArchivePlace:
             raise _missing(self.name, name)
         with self._files.open(self._path) as stream:
             stream.seek(member.offset)
-            yield cast("BinaryIO", _Slice(stream, member.size))
+            part: Any = _Slice(stream, member.size)
+            yield part
 
     def read(self, name: str, limit: int) -> bytes:
         with self.open(name) as stream:

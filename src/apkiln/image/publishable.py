@@ -4,12 +4,11 @@ except for documents, which are verified."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError, UnavailableError, UsageError, VerificationError
 from apkiln.core.limits import Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Descriptor, Index, Pairs, describe, encode_index
@@ -22,6 +21,7 @@ from apkiln.image.publishing_plan import Attachment, BytesSource, Publishable, P
 from apkiln.system.registry import Document
 from apkiln.system.store import Store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from apkiln.image.finished import FinishedImage
 
@@ -97,22 +97,15 @@ def publishable_place(place: Place, limits: Limits, *, attach_bills: bool = Fals
     return _with_bills(image, _bills(place, limits), subjects | {"index": image.top}, listed.annotations)
 
 
-@dataclass(slots=True)
 class _Walk:
     """Everything below an index, children before parents."""
-
-    place: Place
-    limits: Limits
-    blobs: list[PublishedBlob]
-    documents: list[Document]
-    archs: dict[Digest, str]
 
     def __init__(self, place: Place, limits: Limits) -> None:
         self.place = place
         self.limits = limits
-        self.blobs = []
-        self.documents = []
-        self.archs = {}
+        self.blobs: list[PublishedBlob] = []
+        self.documents: list[Document] = []
+        self.archs: dict[Digest, str] = {}
 
     def children(self, index: Index, depth: int) -> None:
         for row in index.manifests:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from apkiln.core.errors import VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.progress import Reporter
 from apkiln.image.publishable import LayerSource
 from apkiln.image.publishing_plan import AttachedArtifact, PublishedBlob, PublishPlan, RepositoryPlan

@@ -7,12 +7,12 @@ after everything is in every repository, so that no tag ever names something inc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError, UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.value import value
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Descriptor, Manifest, Pairs, describe, encode_manifest
 from apkiln.formats.oci.reference import Reference
@@ -63,7 +63,7 @@ class AttachedArtifact(NamedTuple):
     """The row in a list of referrers."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Publishable:
     """An image, complete: everything its top document leads to."""
 
@@ -87,7 +87,7 @@ class RepositoryPlan(NamedTuple):
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PublishPlan:
     """All that will be done; see `plan_lines`."""
 

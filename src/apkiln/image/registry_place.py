@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError, UnavailableError
@@ -21,6 +20,10 @@ from apkiln.formats.oci.reference import Reference, parse_reference
 from apkiln.system.registry import MANIFEST_LIMIT, Document, RegistryReader
 from apkiln.system.registry_names import repository_of
 from apkiln.system.store import Store, open_verified, put_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 PREFIX = "registry:"
 _DOCUMENTS = "registry-documents"

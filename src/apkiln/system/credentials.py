@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from apkiln.core.errors import UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.core.secret import Secret
 from apkiln.system.urls import Endpoint, UserPart
 
 CLIENT_CERTIFICATES = "APKILN_CLIENT_CERTIFICATES"
 """The variable that names client certificates."""
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+_TOKEN = pattern(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 
 
 class Credential(NamedTuple):

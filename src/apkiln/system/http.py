@@ -7,15 +7,16 @@ and in memory (`system.memory_server`).
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 from apkiln.core.errors import UnavailableError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
+from apkiln.core.protocol import Protocol
 from apkiln.core.secret import redact_url
+from apkiln.core.value import value
 from apkiln.system.clock import Clock
 from apkiln.system.credentials import NO_CREDENTIALS, Credentials, basic
 from apkiln.system.transfer import NO_VALIDATORS, Fetched, Validators, Write, too_large
@@ -24,7 +25,7 @@ from apkiln.system.urls import encode, endpoint_of, is_http, redirected, split_u
 USER_AGENT = "apkiln"
 _REDIRECTS = {301, 302, 303, 307, 308}
 RETRIED_STATUS = frozenset({408, 425, 429})
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = pattern(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _LONGEST_WAIT = 60.0
 
 
@@ -54,7 +55,7 @@ class RequestExchange(Protocol):
         """`headers` hold the `Content-Length` of a body.  Raises as `Exchange.get`, and what iterating the body raises."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HttpPolicy:
     """How hard to try, and whom to follow."""
 
@@ -156,25 +157,25 @@ class HttpTransfer:
         return Fetched(False, download.delivered, download.validators, content_type)
 
 
-@dataclass(slots=True)
 class _Download:
     """One fetch over all its attempts: what was delivered, and what the server said it is."""
 
-    location: str
-    write: Write
-    limit: int
-    known: Validators
-    deadline: float
-    delivered: int = 0
-    total: int = -1
-    """Announced bytes of the whole; -1 = not announced."""
-    validators: Validators = NO_VALIDATORS
-    ranges: bool = True
-    resuming: bool = False
-    _skip: int = 0
-    """Bytes of a repeated body that were delivered before."""
-    _prefix: hashlib._Hash = field(default_factory=hashlib.sha256)
-    _repeated: hashlib._Hash = field(default_factory=hashlib.sha256)
+    def __init__(self, location: str, write: Write, limit: int, known: Validators, deadline: float) -> None:
+        self.location = location
+        self.write = write
+        self.limit = limit
+        self.known = known
+        self.deadline = deadline
+        self.delivered = 0
+        self.total = -1
+        """Announced bytes of the whole; -1 = not announced."""
+        self.validators = NO_VALIDATORS
+        self.ranges = True
+        self.resuming = False
+        self._skip = 0
+        """Bytes of a repeated body that were delivered before."""
+        self._prefix = hashlib.sha256()
+        self._repeated = hashlib.sha256()
 
     def request_headers(self, authorization: str) -> tuple[tuple[str, str], ...]:
         """Headers of the next request: conditional at first, a range once something was delivered."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from apkiln.core.errors import UnavailableError
@@ -15,7 +14,10 @@ from apkiln.system.credentials import CLIENT_CERTIFICATES, ClientCertificate, ce
 from apkiln.system.http import Response
 from apkiln.system.urls import endpoint_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from urllib3 import PoolManager
 
 _CHUNK = 1 << 18

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Protocol
 
 from apkiln.core.errors import EnvironmentFault, UnavailableError
 from apkiln.core.limits import MIB
 from apkiln.core.origin import Origin
+from apkiln.core.protocol import Protocol
+from apkiln.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """What to run.  Nothing is inherited from our own process but the user and the kernel's limits."""
 
@@ -31,7 +31,7 @@ class Command:
     """Instead of `stdin`: the input in pieces, made as the program takes them.  What it raises ends the program and is raised."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Completed:
     """How it ended."""
 

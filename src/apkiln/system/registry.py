@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import NamedTuple, Protocol
 
 from apkiln.core.digest import Digest
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.protocol import Protocol
 from apkiln.formats.oci.documents import Descriptor
 from apkiln.system.registry_names import RepositoryName
 from apkiln.system.transfer import Write

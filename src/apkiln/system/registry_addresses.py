@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 from apkiln.core.errors import UnavailableError
 from apkiln.core.origin import Origin
@@ -12,6 +11,7 @@ from apkiln.core.secret import redact_url
 from apkiln.system.http import RequestExchange, Response
 from apkiln.system.urls import Endpoint, endpoint_of, is_http
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from apkiln.core.errors import UnavailableError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import Secret
 from apkiln.system.clock import Clock
@@ -23,6 +23,10 @@ from apkiln.system.registry_challenges import Challenge, Scope, choose_challenge
 from apkiln.system.registry_errors import ERROR_LIMIT, Answer, refusal
 from apkiln.system.registry_logins import Login
 from apkiln.system.registry_names import RepositoryName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TOKEN_LIMIT = 1 << 20
 _DEFAULT_LIFE = 60

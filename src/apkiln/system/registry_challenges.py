@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-_NEXT = re.compile(rf'[\s,]*(?:({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))|({_WORD}))')
+_NEXT = pattern(rf'[\s,]*(?:({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))|({_WORD}))')
 _LONGEST = 8192
 
 

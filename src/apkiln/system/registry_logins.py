@@ -11,20 +11,26 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
 
 from apkiln.core.errors import ConfigurationError, UnavailableError
 from apkiln.core.limits import MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
+from apkiln.core.protocol import Protocol
 from apkiln.core.secret import Secret
 from apkiln.system.files import FileReader
 from apkiln.system.process import Command, Runner
 from apkiln.system.registry_names import DOCKER_HUB, RepositoryName, normal_host
 from apkiln.system.urls import UserPart
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 HUB_KEY = "https://index.docker.io/v1/"
 """What docker calls its hub in files and to helpers."""
-_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HELPER = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HELPER_SECONDS = 60.0
 
 

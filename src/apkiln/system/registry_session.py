@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from apkiln.core.errors import ApkilnError, UnavailableError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.value import value
 from apkiln.system.clock import Clock
 from apkiln.system.http import DEFAULT_POLICY, USER_AGENT, HttpPolicy, RequestExchange, retry_pause
 from apkiln.system.registry_addresses import GuardedExchange, scheme_for, shown
@@ -22,11 +22,11 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RegistryPolicy:
     """How registries are spoken to."""
 
-    http: HttpPolicy = field(default=DEFAULT_POLICY)
+    http: HttpPolicy = DEFAULT_POLICY
     """Retries, waits, redirects; its `redirect_hosts` do not count here: see `registry_addresses`."""
     chunk: int = 1 << 30
     """Bytes of one piece of a chunked upload; a registry may ask for more.  Pieces are streamed: they cost no memory, and

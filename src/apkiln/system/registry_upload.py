@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 
 from apkiln.core.errors import ApkilnError, UnavailableError, VerificationError
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.oci.documents import Descriptor
 from apkiln.system.registry import BlobSource
 from apkiln.system.registry_authentication import Scopes
@@ -15,7 +15,7 @@ from apkiln.system.registry_errors import Answer
 from apkiln.system.registry_names import RepositoryName
 from apkiln.system.registry_session import NO_BODY, Body, RegistrySession, Request
 
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_RANGE = pattern(r"(?:bytes=)?0-(\d+)")
 _OCTETS = (("Content-Type", "application/octet-stream"),)
 _READ = 1 << 20
 

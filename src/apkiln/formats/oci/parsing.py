@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from hashlib import new
-from typing import Any, NamedTuple, NoReturn
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import (
@@ -26,6 +26,10 @@ from apkiln.formats.oci.documents import (
     Platform,
     Process,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 NOWHERE = Origin()
 _LARGEST_SIZE = 1 << 50
