@@ -242,7 +242,7 @@ def test_a_segment_that_was_lost_is_made_again() -> None:
 @pytest.mark.parametrize("package", ["base-1.0-r0", "library-2.0-r0", "tool-1.2-r0", "skeleton", "generated"])
 def test_damage_in_the_cache_is_named_and_leaves_no_output(package: str) -> None:
     builder = amd64_builder()
-    layer = next(builder.build().layers())
+    layer = next(builder.build().finished().layers())
     part = next(part for part in layer.recipe.parts if part.name == package)
     builder.store.damage(part.data.slice, 4)
     with pytest.raises(VerificationError) as caught:
@@ -437,7 +437,7 @@ def test_a_root_file_system_is_the_layer(name: str) -> None:
     builder = amd64_builder()
     built = builder.build()
     builder.publish(built, name, OutputKind.ROOT_FILE_SYSTEM)
-    layer = next(built.layers())
+    layer = next(built.finished().layers())
     digest = hashlib.sha256(builder.files.read(PurePosixPath(name), 1 << 30)).digest()
     assert digest == (layer.digests.digest if name.endswith(".gz") else layer.digests.diff_id).value
 
