@@ -5,12 +5,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from apkiln.core.errors import EnvironmentFault, UnavailableError
+from apkiln.core.value import replace
 from apkiln.system.process import Command, Completed, ScriptedRunner, SystemRunner
 
 PATH = (("PATH", os.defpath),)
