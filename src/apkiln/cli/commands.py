@@ -15,6 +15,7 @@ NOUNS = {
 COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("image", "build", "image_build", "build an image from a definition"),
     ("image", "publish", "image_publish", "push an image to registries, tags last"),
+    ("image", "login", "image_login", "keep the login of a registry"),
     ("image", "load", "image_load", "load an image into podman or docker"),
     ("image", "minirootfs", "image_minirootfs", "build the tree of an image as a tar archive"),
     ("image", "cpio", "image_cpio", "build an initial RAM file system"),
@@ -73,19 +74,6 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("cache", "info", "cache_info", "show what the cache holds"),
     ("cache", "clean", "cache_clean", "remove what is old or damaged from the cache"),
 )
-
-APKO_VERBS = {
-    "build": "build",
-    "publish": "publish",
-    "lock": "lock",
-    "resolve": "lock",
-    "show-packages": "packages",
-    "show-config": "config",
-    "dot": "graph",
-    "build-minirootfs": "minirootfs",
-    "build-cpio": "cpio",
-}
-"""Verbs of apko's own command line that `apkiln apko …` accepts, with the `image` verb that serves them."""
 
 MELANGE_VERBS = {
     "build": "build",

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import MappingProxyType, ModuleType
 
 from apkiln.cli import exit_codes
-from apkiln.cli.commands import APKO_VERBS, COMMANDS, MELANGE_FILE_VERBS, MELANGE_LISTS, MELANGE_VERBS, NOUNS, SOURCE_VERBS
+from apkiln.cli.commands import COMMANDS, MELANGE_FILE_VERBS, MELANGE_LISTS, MELANGE_VERBS, NOUNS, SOURCE_VERBS
 from apkiln.cli.context import Context
 from apkiln.cli.output import Output, error_value, render_error
 from apkiln.cli.reporting import choose_reporter
@@ -116,7 +116,10 @@ def _run(words: list[str]) -> int:
 
         sys.stdout.write(completion.script(words[1] if len(words) > 1 else "bash"))
         return exit_codes.OK
-    words = _translated(words)
+    given, words = words, _translated(words)
+    if not words:
+        _print_version(as_json="--json" in given)
+        return exit_codes.OK
     noun = words[0]
     verbs = {verb: (module, help_line) for command_noun, verb, module, help_line in COMMANDS if command_noun == noun}
     if noun not in NOUNS:
@@ -136,6 +139,13 @@ def _run(words: list[str]) -> int:
     code: int = module.run(arguments, context)
     context.output.flush()
     return code
+
+
+def _print_version(*, as_json: bool) -> None:
+    from apkiln import __version__
+
+    document = canonical_json.encode_pretty({"name": "apkiln", "version": __version__}).decode()
+    sys.stdout.write(document if as_json else f"apkiln {__version__}\n")
 
 
 def _verb(noun: str, words: list[str], verbs: list[str]) -> tuple[str, list[str]]:
@@ -183,25 +193,23 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _translated(words: list[str]) -> list[str]:
     """`apko VERB …` and `melange VERB …` become the command of ours that takes the same arguments."""
-    others = {"apko": ("image", APKO_VERBS), "melange": ("package", MELANGE_VERBS)}
-    if words[0] not in others or len(_without_logging(words)) < 2:
+    if words[0] not in ("apko", "melange") or len(_without_logging(words)) < 2:
         return words
-    noun, verbs = others[words[0]]
     words = _without_logging(words)
+    if words[0] == "apko":
+        from apkiln.cli.apko_words import translated
+
+        return translated(words[1:])
     verb = words[1]
-    if words[0] == "melange" and verb in MELANGE_FILE_VERBS:
+    if verb in MELANGE_FILE_VERBS:
         return [*MELANGE_FILE_VERBS[verb].split(), *words[2:]]
-    if verb not in verbs:
-        message = f"`{words[0]} {verb}` is not supported"
-        known = [*verbs, *(MELANGE_FILE_VERBS if words[0] == "melange" else ())]
-        raise UsageError(message, reason="unknown-command", hint="known: " + ", ".join(known))
+    if verb not in MELANGE_VERBS:
+        known = [*MELANGE_VERBS, *MELANGE_FILE_VERBS]
+        raise UsageError(f"`melange {verb}` is not supported", reason="unknown-command", hint="known: " + ", ".join(known))
     # The cache of melange's is that of sources; ours, which every command has, is for everything else.
-    rest = [
-        word.replace("--cache-dir", "--source-cache") if noun == "package" and verb in SOURCE_VERBS else word
-        for word in (_one_by_one(words[2:]) if noun == "package" else words[2:])
-    ]
-    shape = ["--peer-json"] if noun == "package" and verb == "compile" else []
-    return [noun, *verbs[verb].split(), *shape, *rest]
+    rest = [word.replace("--cache-dir", "--source-cache") if verb in SOURCE_VERBS else word for word in _one_by_one(words[2:])]
+    shape = ["--peer-json"] if verb == "compile" else []
+    return ["package", *MELANGE_VERBS[verb].split(), *shape, *rest]
 
 
 def _one_by_one(words: list[str]) -> list[str]:

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 NAME = "image build"
 HELP = """Build an image from a definition.
 
-OUT names a directory, which gets an OCI layout and must be empty or absent, or a file that ends in `.tar`, which becomes
-a docker archive.  `--output` names other forms: `rootfs` is the tree as a tar archive, `cpio` an initial RAM file system,
-both compressed when the name ends in `.gz` or `.zst`; `erofs` and `squashfs` are file systems, made by erofs-utils and
-squashfs-tools, and also take `compression=NAME`.  Nothing appears under a name before the whole image is there.  The same
-definition, repositories and cache or no cache give the same bytes on every machine.  SOURCE_DATE_EPOCH dates what the
-builder writes."""
+OUT names a directory, which gets an OCI layout, or a file that ends in `.tar`, which becomes a docker archive.  A directory
+must be empty or absent, a file absent, unless `--force` is given: it replaces an image, and nothing else.
+
+`--output` names other forms: `rootfs` is the tree as a tar archive, `cpio` an initial RAM file system, both compressed when
+the name ends in `.gz` or `.zst`; `erofs` and `squashfs` are file systems, made by erofs-utils and squashfs-tools, and also
+take `compression=NAME`.  Nothing appears under a name before the whole image is there.  The same definition, repositories
+and cache or no cache give the same bytes on every machine.  SOURCE_DATE_EPOCH dates what the builder writes."""
 EPILOG = """examples:
   apkiln image build image.yaml example.com/app:1.0 out/
   apkiln image build image.yaml app:latest app.tar --arch x86_64
@@ -51,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--no-arch-suffix", action="store_true", help="docker archives of several architectures: one tag")
     group.add_argument("--sbom-path", metavar="DIR", help="where bills of materials go (default: beside the image)")
+    group.add_argument("--force", action="store_true", help="replace an image that is there already")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -74,9 +76,10 @@ def build_to(target: OutputTarget, arguments: argparse.Namespace, context: Conte
     reference = parse_reference(arguments.tag)
     place = Path(context.settings.working_directory, target.path)
     tools = _tools(target.kind, context)
-    check_target(DiskFiles(), target, place, tools)
+    check_target(DiskFiles(), target, place, tools, replace=arguments.force)
     bills_place = Path(context.settings.working_directory, arguments.sbom_path) if arguments.sbom_path else None
-    publication = Publication(target, place, reference, bills_place, suffix=not arguments.no_arch_suffix)
+    suffix = not arguments.no_arch_suffix
+    publication = Publication(target, place, reference, bills_place, suffix=suffix, replace=arguments.force)
     files = DiskFiles(durable=False)
     if target.kind in BLOB_KINDS and not context.settings.json:
         finished, store = finished_definition(arguments, context, reference)

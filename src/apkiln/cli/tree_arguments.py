@@ -19,6 +19,7 @@ def add_tree_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--build-arch", metavar="ARCH", default="", help="the one architecture (default: this machine's)")
     group.add_argument("--name", metavar="NAME", dest="tag", default="rootfs", help="what bills of materials call the tree")
+    group.add_argument("--force", action="store_true", help="replace a file that is there already")
     group.add_argument("--sbom-path", metavar="DIR", help="where bills of materials go (default: none are written)")
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import PurePath
 
 from apkiln.core.digest import Digest
-from apkiln.core.errors import UnavailableError, UsageError
+from apkiln.core.errors import ConflictError, UnavailableError, UsageError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import tar_writer
@@ -75,11 +75,17 @@ def default_output(path: str) -> OutputTarget:
     return OutputTarget(OutputKind.DOCKER if path.endswith(".tar") else OutputKind.OCI_DIRECTORY, path)
 
 
-def check_target(files: FileReader, target: OutputTarget, place: PurePath, tools: Toolbox | None = None) -> None:
+_LAYOUT = frozenset({"blobs", "index.json", "oci-layout"})
+
+
+def check_target(
+    files: FileReader, target: OutputTarget, place: PurePath, tools: Toolbox | None = None, *, replace: bool = False
+) -> None:
     """Refuse early what publishing would refuse at the end.  `tools`: how the programs of file systems are run.
 
-    Raises ConflictError (`output-exists`), UnavailableError (`missing-directory`), and for file systems UsageError
-    (`bad-output`) and EnvironmentFault (`missing-program`, `program-too-old`).
+    `replace`: a file, or a directory that holds an OCI layout, its bills of materials and nothing else, counts as free.
+    Raises ConflictError (`output-exists`, `output-holds-other-files`), UnavailableError (`missing-directory`), and for file
+    systems UsageError (`bad-output`) and EnvironmentFault (`missing-program`, `program-too-old`).
     """
     if target.kind in FILE_SYSTEMS:
         from apkiln.image.exports.file_systems import check_program, choose_compression
@@ -89,11 +95,22 @@ def check_target(files: FileReader, target: OutputTarget, place: PurePath, tools
     status = files.status(place)
     empty = target.kind is OutputKind.OCI_DIRECTORY and status is not None and status.is_directory and not files.list(place)
     if status is not None and not empty:
-        raise exists_already(place)
+        if not replace or status.is_directory != (target.kind is OutputKind.OCI_DIRECTORY):
+            raise exists_already(place)
+        _refuse_other_files(files, place, status.is_directory)
     parent = files.status(place.parent)
     if parent is None or not parent.is_directory:
         message = f"there is no directory `{place.parent}`"
         raise UnavailableError(message, reason="missing-directory", origin=Origin(source=str(place)))
+
+
+def _refuse_other_files(files: FileReader, place: PurePath, is_directory: bool) -> None:
+    names = files.list(place) if is_directory else ()
+    others = [name for name in names if name not in _LAYOUT and not name.startswith("sbom-")]
+    if others or (is_directory and "oci-layout" not in names):
+        message = f"`{place}` holds more than an image: {', '.join(others[:5]) or 'no `oci-layout`'}"
+        hint = "name a directory of its own for the image"
+        raise ConflictError(message, reason="output-holds-other-files", origin=Origin(source=str(place)), hint=hint)
 
 
 class Publication(NamedTuple):
@@ -107,6 +124,8 @@ class Publication(NamedTuple):
     """Directory for bills of materials; None = in the image's directory, or beside the archive."""
     suffix: bool = True
     """Docker archives of several architectures: tags end in the architecture."""
+    replace: bool = False
+    """What `check_target` took for free is replaced."""
 
 
 def write_image(files: Files, store: Store, built: BuiltImage, publication: Publication, tools: Toolbox | None = None) -> None:
@@ -120,7 +139,7 @@ def write_image(files: Files, store: Store, built: BuiltImage, publication: Publ
         return
     if built.bills:
         write_files(files, publication.bills or publication.place.parent, dict(built.bills))
-    _write_tree(files, store, built, publication.target, publication.place, tools)
+    _write_tree(files, store, built, publication, tools)
 
 
 def write_finished(files: Files, store: Store, image: FinishedImage, publication: Publication) -> None:
@@ -132,31 +151,30 @@ def write_finished(files: Files, store: Store, image: FinishedImage, publication
     blobs = Blobs(store, image.layers())
     if target.kind is OutputKind.OCI_DIRECTORY:
         documents = [File(name, len(content), content) for name, content in image.bills] if inside else []
-        write_directory(files, place, [*oci_files(image.images, image.index, reference), *documents], blobs)
+        write_directory(files, place, [*oci_files(image.images, image.index, reference), *documents], blobs, publication.replace)
     elif target.kind is OutputKind.OCI_ARCHIVE:
         nested = len(image.images) > 1
-        write_archive(files, place, oci_files(image.images, image.index, reference, nested=nested), blobs)
+        write_archive(files, place, oci_files(image.images, image.index, reference, nested=nested), blobs, publication.replace)
     else:
         assert target.kind is OutputKind.DOCKER, target.kind
-        write_archive(files, place, docker_files(image.images, reference, suffix=publication.suffix), blobs)
+        write_archive(files, place, docker_files(image.images, reference, suffix=publication.suffix), blobs, publication.replace)
 
 
-def _write_tree(
-    files: Files, store: Store, built: BuiltImage, target: OutputTarget, place: PurePath, tools: Toolbox | None
-) -> None:
+def _write_tree(files: Files, store: Store, built: BuiltImage, publication: Publication, tools: Toolbox | None) -> None:
     from apkiln.image.exports import writing
 
+    target, place, replace = publication.target, publication.place, publication.replace
     if target.kind is OutputKind.ROOT_FILE_SYSTEM:
-        writing.write_tar(files, place, store, writing.only_architecture(built))
+        writing.write_tar(files, place, store, writing.only_architecture(built), replace=replace)
     elif target.kind is OutputKind.CPIO:
-        writing.write_cpio(files, place, writing.only_architecture(built))
+        writing.write_cpio(files, place, writing.only_architecture(built), replace=replace)
     else:
         from apkiln.image.exports.file_systems import choose_compression
 
         system = _file_system(target.kind)
         compression = choose_compression(system, target.compression)
         only = writing.only_architecture(built)
-        writing.write_file_system(files, place, only, system, compression, built.epoch, _required(tools))
+        writing.write_file_system(files, place, only, system, compression, built.epoch, _required(tools), replace=replace)
 
 
 def _file_system(kind: OutputKind) -> FileSystem:
@@ -182,16 +200,17 @@ class Blobs:
         write_layer(self._store, self._layers[digest], write)
 
 
-def write_directory(files: Files, path: PurePath, listed: Iterable[File], blobs: Blobs) -> None:
-    """The files of a layout as a directory, which must not exist or be empty (ConflictError `output-exists`)."""
-    with files.tree(path, replace_empty=True) as tree:
+def write_directory(files: Files, path: PurePath, listed: Iterable[File], blobs: Blobs, replace: bool = False) -> None:
+    """The files of a layout as a directory, which must not exist or be empty (ConflictError `output-exists`) unless
+    `replace`."""
+    with files.tree(path, replace_empty=True, replace=replace) as tree:
         for file in listed:
             _write_into(tree, file, blobs)
 
 
-def write_archive(files: Files, path: PurePath, listed: Iterable[File], blobs: Blobs) -> None:
-    """The files of a layout as an uncompressed tar archive.  Raises ConflictError (`output-exists`)."""
-    with files.create(path) as stream:
+def write_archive(files: Files, path: PurePath, listed: Iterable[File], blobs: Blobs, replace: bool = False) -> None:
+    """The files of a layout as an uncompressed tar archive.  Raises ConflictError (`output-exists`) unless `replace`."""
+    with files.create(path, replace=replace) as stream:
         for file in listed:
             entry = Entry(file.path, EntryType.FILE, 0o644, size=file.size)
             stream.write(tar_writer.header(entry, tar_writer.LAYER))

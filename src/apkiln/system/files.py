@@ -72,14 +72,15 @@ class FileWriter(Protocol):
         ConflictError `output-exists` when the name is taken (at the beginning or by then), unless `replace`.
         """
 
-    def produced(self, path: PurePath) -> AbstractContextManager[PurePath]:
+    def produced(self, path: PurePath, *, replace: bool = False) -> AbstractContextManager[PurePath]:
         """A free name where a program may write a file; what is there when the context is left without an error appears under
-        `path`, otherwise nothing does.  ConflictError `output-exists`."""
+        `path`, otherwise nothing does.  ConflictError `output-exists` when the name is taken, unless `replace`."""
 
-    def tree(self, path: PurePath, *, replace_empty: bool = False) -> AbstractContextManager[OutputTree]:
+    def tree(self, path: PurePath, *, replace_empty: bool = False, replace: bool = False) -> AbstractContextManager[OutputTree]:
         """A directory that appears complete, or never; ConflictError `output-exists` when the name is taken.
 
-        `replace_empty`: an empty directory counts as free.
+        `replace_empty`: an empty directory counts as free.  `replace`: so does any; what was there goes when the new one is
+        complete, and for one moment there is neither.
         """
 
     def make_directory(self, path: PurePath, mode: int = 0o755) -> None:
@@ -148,9 +149,9 @@ class DiskFiles:
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def produced(self, path: PurePath) -> Iterator[PurePath]:
+    def produced(self, path: PurePath, *, replace: bool = False) -> Iterator[PurePath]:
         target = Path(path)
-        _refuse_existing(target, replace=False)
+        _refuse_existing(target, replace)
         self._sweep(target.parent)
         with faults_named(target, "create"):
             descriptor, directory = _new_directory(target)
@@ -160,16 +161,17 @@ class DiskFiles:
             with faults_named(target, "write"):
                 if self._durable:
                     _sync_file(content)
-                _publish_file(content, target, replace=False)
+                _publish_file(content, target, replace)
                 self._sync_directory(target.parent)
         finally:
             os.close(descriptor)
             _remove_tree(directory)
 
     @contextmanager
-    def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[DiskTree]:
+    def tree(self, path: PurePath, *, replace_empty: bool = False, replace: bool = False) -> Iterator[DiskTree]:
         target = Path(path)
-        _refuse_taken(target, replace_empty)
+        if not replace:
+            _refuse_taken(target, replace_empty)
         self._sweep(target.parent)
         with faults_named(target, "create"):
             descriptor, temporary = _new_directory(target)
@@ -178,7 +180,10 @@ class DiskFiles:
             with faults_named(target, "write"):
                 yield tree
                 tree.sync()
-                _refuse_taken(target, replace_empty)
+                if replace:
+                    _make_way(target)
+                else:
+                    _refuse_taken(target, replace_empty)
                 os.rename(temporary, target)
                 self._sync_directory(target.parent)
         finally:
@@ -284,6 +289,18 @@ def _refuse_taken(target: Path, replace_empty: bool) -> None:
     """For directories: rename itself takes the place of an empty one, and fails on any other."""
     if not (replace_empty and target.is_dir() and not target.is_symlink() and not os.listdir(target)):
         _refuse_existing(target, replace=False)
+
+
+def _make_way(target: Path) -> None:
+    """Remove the directory `target` under another name, so that its own is free at once."""
+    if not target.is_dir() or target.is_symlink():
+        return
+    descriptor, room = _new_directory(target)
+    try:
+        os.rename(target, room / "old")
+    finally:
+        os.close(descriptor)
+        _remove_tree(room)
 
 
 def _new_file(target: Path, mode: int) -> tuple[int, Path]:

@@ -68,29 +68,37 @@ class MemoryFiles:
         self._files[key] = (stream.getvalue(), mode)
 
     @contextmanager
-    def produced(self, path: PurePath) -> Iterator[PurePath]:
+    def produced(self, path: PurePath, *, replace: bool = False) -> Iterator[PurePath]:
         key = PurePosixPath(path)
-        self._check_free(key, replace=False)
+        self._check_free(key, replace)
         name = key.with_name(f".{key.name}.produced")
         try:
             yield name
-            self._check_free(key, replace=False)
+            self._check_free(key, replace)
             self._files[key] = (self._content(name), 0o644)
         finally:
             self._files.pop(name, None)
 
     @contextmanager
-    def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[MemoryTree]:
+    def tree(self, path: PurePath, *, replace_empty: bool = False, replace: bool = False) -> Iterator[MemoryTree]:
         key = PurePosixPath(path)
-        self._check_tree_free(key, replace_empty)
+        if not replace:
+            self._check_tree_free(key, replace_empty)
         tree = MemoryTree()
         yield tree
+        if replace:
+            self._remove_below(key)
         self._check_tree_free(key, replace_empty)
         self.make_directory(key)
         for directory in tree.directories:
             self.make_directory(key / directory)
         for name, (data, mode) in tree.files.items():
             self.put(str(key / name), data, mode)
+
+    def _remove_below(self, key: PurePosixPath) -> None:
+        for path in [path for path in self._files if path.is_relative_to(key)]:
+            del self._files[path]
+        self._directories.difference_update([path for path in self._directories if path.is_relative_to(key)])
 
     def make_directory(self, path: PurePath, mode: int = 0o755) -> None:
         key = PurePosixPath(path)
@@ -189,14 +197,14 @@ class InterruptedFiles:
             self.advance()
 
     @contextmanager
-    def produced(self, path: PurePath) -> Iterator[PurePath]:
-        with self._inner.produced(path) as name:
+    def produced(self, path: PurePath, *, replace: bool = False) -> Iterator[PurePath]:
+        with self._inner.produced(path, replace=replace) as name:
             yield name
             self.advance()
 
     @contextmanager
-    def tree(self, path: PurePath, *, replace_empty: bool = False) -> Iterator[OutputTree]:
-        with self._inner.tree(path, replace_empty=replace_empty) as tree:
+    def tree(self, path: PurePath, *, replace_empty: bool = False, replace: bool = False) -> Iterator[OutputTree]:
+        with self._inner.tree(path, replace_empty=replace_empty, replace=replace) as tree:
             yield tree
             self.advance()
 

@@ -34,14 +34,14 @@ def only_architecture(built: BuiltImage) -> BuiltArchitecture:
     return built.architectures[0]
 
 
-def write_tar(files: Files, path: PurePath, store: Store, built: BuiltArchitecture) -> None:
+def write_tar(files: Files, path: PurePath, store: Store, built: BuiltArchitecture, *, replace: bool = False) -> None:
     """A tar archive, compressed as the suffix of `path` says (`.gz`, `.tgz`, `.zst`, `.tzst`).
 
     The only layer of an image is taken as it is stored.  Raises ConflictError (`output-exists`), VerificationError
     (`cache-entry-damaged`).
     """
     single = built.layers[0].layer if len(built.layers) == 1 else None
-    with files.create(path) as stream:
+    with files.create(path, replace=replace) as stream:
         if single is not None and path.name.endswith(_GZIP_SUFFIXES) and single.recipe.form == GZIP:
             write_layer(store, single, stream.write)
         elif single is not None:
@@ -50,22 +50,30 @@ def write_tar(files: Files, path: PurePath, store: Store, built: BuiltArchitectu
             _compressed(path.name, FinishedTree(built.tree.draft, built.planned).tar(), stream.write)
 
 
-def write_cpio(files: Files, path: PurePath, built: BuiltArchitecture) -> None:
+def write_cpio(files: Files, path: PurePath, built: BuiltArchitecture, *, replace: bool = False) -> None:
     """A `newc` archive, compressed as the suffix of `path` says.  Raises as `write_tar`, and what `cpio_stream` raises."""
     tree = FinishedTree(built.tree.draft, built.planned)
-    with files.create(path) as stream:
+    with files.create(path, replace=replace) as stream:
         _compressed(path.name, cpio_stream(tree.entries, tree.content), stream.write)
 
 
 def write_file_system(
-    files: Files, path: PurePath, built: BuiltArchitecture, system: FileSystem, compression: str, epoch: int, tools: Toolbox
+    files: Files,
+    path: PurePath,
+    built: BuiltArchitecture,
+    system: FileSystem,
+    compression: str,
+    epoch: int,
+    tools: Toolbox,
+    *,
+    replace: bool = False,
 ) -> None:
     """An image of a file system.  Raises ConflictError (`output-exists`) and what `make_file_system` raises."""
     from apkiln.image.exports.file_systems import ImageFacts, make_file_system
 
     tree = FinishedTree(built.tree.draft, built.planned)
     facts = ImageFacts(epoch, max((entry.mtime for entry in tree.entries), default=0), built.image.descriptor.digest)
-    with files.produced(path) as output:
+    with files.produced(path, replace=replace) as output:
         make_file_system(system, tools, tree.tar, output, facts, compression)
 
 
