@@ -38,9 +38,9 @@ debian-random: install
 test: install
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# Builds of bash, OpenSSL and curl from upstream's sources; minutes of compiling.
+# Builds of bash, OpenSSL and curl from upstream's sources; minutes of compiling.  The repository service on SeaweedFS.
 slow: install
-	@$(BIN)/python -m pytest -m slow -rs tests/integration/package/test_large_builds.py
+	@$(BIN)/python -m pytest -m slow -rs tests/integration
 
 check: install
 	@$(BIN)/ruff check src tests benchmarks scripts

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from tests.crash_faults import Fuse, FusedBlobs, FusedFiles, FusedLedgers
+from tests.object_servers import bucket_at, make_bucket
 from tests.service_workshop import Places, places
 
-from apkiln.core.secret import Secret
 from apkiln.system.blob_store import BlobStore
 from apkiln.system.blob_store_directory import DirectoryBlobs
-from apkiln.system.blob_store_object import Bucket, open_bucket
+from apkiln.system.blob_store_object import open_bucket
 from apkiln.system.clock import ManualClock
 from apkiln.system.database import open_ledgers
 from apkiln.system.files import DiskFiles
@@ -148,15 +143,13 @@ class InBucket(InMemory):
 
     def __init__(self, endpoint: str) -> None:
         super().__init__()
-        self._endpoint = endpoint
         self._number = 0
-        self._bucket = f"crash{time.monotonic_ns()}"
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{self._bucket}", method="PUT")).close()
+        self._endpoint = endpoint
+        self._bucket = make_bucket(endpoint, f"crash{time.monotonic_ns()}").name
 
     def _next(self) -> BlobStore:
         self._number += 1
-        prefix = f"p{self._number}"
-        return open_bucket(Bucket(self._bucket, prefix, self._endpoint, access_key="k", secret_key=Secret("s")))
+        return open_bucket(bucket_at(self._endpoint, self._bucket, f"p{self._number}"))
 
     def empty(self) -> Places:
         return places(MemoryLedgers(), self._next())
@@ -180,28 +173,3 @@ def close(where: Places) -> None:
     inner = getattr(where.ledgers, "inner", where.ledgers)
     if hasattr(inner, "close"):
         inner.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def moto() -> Iterator[str]:
-    """The address of moto's S3 server, a mock in memory that enforces conditional writes."""
-    port = free_port()
-    server = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()

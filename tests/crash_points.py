@@ -1,6 +1,6 @@
 """Every write of the repository service, stopped once (spec repository.md §12.2, §12.3).
 
-    python -m tests.crash_points [memory] [disk] [s3]
+    python -m tests.crash_points [memory] [disk] [s3] [seaweedfs]
 
 A client script runs against a service whose stores count their writes.  At write i the process dies, before it or after it
 but before anybody hears of it; or the write fails with an error of the disk, or succeeds and its answer is lost.  A new
@@ -18,8 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.crash_back_ends import BackEnd, Fresh, InBucket, InMemory, OnDisk, close, moto
+from tests.crash_back_ends import BackEnd, Fresh, InBucket, InMemory, OnDisk, close
 from tests.crash_faults import FAULTS, Fault, Fuse
+from tests.object_servers import moto, seaweedfs
 from tests.sample_packages import sample_package
 from tests.service_workshop import (
     ALICE,
@@ -282,6 +283,9 @@ def _reports(wanted: Collection[str]) -> Iterator[tuple[str, Report]]:
     if "s3" in wanted:
         with moto() as endpoint:
             yield InBucket.name, enumerate_points(InBucket(endpoint))
+    if "seaweedfs" in wanted:
+        with tempfile.TemporaryDirectory() as directory, seaweedfs(Path(directory)) as endpoint:
+            yield "SeaweedFS", enumerate_points(InBucket(endpoint))
 
 
 BACK_ENDS = ("memory", "disk", "s3")

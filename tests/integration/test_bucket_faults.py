@@ -11,19 +11,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
-from tests.crash_back_ends import moto
+from tests.object_servers import SERVERS, bucket_at, make_bucket, object_server
 from tests.sample_packages import sample_package
 from tests.service_workshop import ALICE, Places, created, hex_of, names, places, publish, selection
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError
-from apkiln.core.secret import Secret
 from apkiln.repository.ledger.actions import Manifest
 from apkiln.repository.ledger.state import Step
 from apkiln.repository.reconciling import compare
-from apkiln.system.blob_store_object import Bucket, ObjectBlobs, open_bucket
+from apkiln.system.blob_store_object import ObjectBlobs, open_bucket
 
 SLOW = 3.0
 T = TypeVar("T")
@@ -107,10 +105,9 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    pytest.importorskip("moto.server", reason="moto not installed")
-    with moto() as endpoint:
+@pytest.fixture(scope="module", params=SERVERS)
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with object_server(request.param, tmp_path_factory.mktemp("objects")) as endpoint:
         server = Gateway(endpoint)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -121,10 +118,9 @@ def gateway() -> Iterator[Gateway]:
 
 @pytest.fixture
 def bucket(gateway: Gateway) -> Callable[[], ObjectBlobs]:
-    name = f"b{time.monotonic_ns()}"
-    assert httpx.put(f"{gateway.target}/{name}", trust_env=False).status_code == 200
+    name = make_bucket(gateway.target, f"b{time.monotonic_ns()}").name
     address = f"http://127.0.0.1:{gateway.server_address[1]}"
-    return lambda: open_bucket(Bucket(name, "os", address, access_key="k", secret_key=Secret("s"), timeout=1))
+    return lambda: open_bucket(bucket_at(address, name, timeout=1))
 
 
 def patient(call: Callable[[], T]) -> T:

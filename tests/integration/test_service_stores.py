@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.integration.clients import client
 from tests.ledger_contract import LedgerContract, row
+from tests.object_servers import SERVERS, free_port, make_bucket, object_server
 from tests.sample_packages import sample_package
 from tests.service_workshop import Places, created, names, publish
 
@@ -83,37 +82,15 @@ def test_postgresql_lets_nobody_rewrite(database: str) -> None:
             connection.execute(statement)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """moto's S3 server, a mock in memory that enforces conditional writes."""
-    pytest.importorskip("moto.server", reason="moto not installed")
-    port = free_port()
-    server = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait()
+@pytest.fixture(scope="module", params=SERVERS)
+def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with object_server(request.param, tmp_path_factory.mktemp("objects")) as address:
+        yield address
 
 
 @pytest.fixture
 def blobs(endpoint: str) -> ObjectBlobs:
-    import httpx
-
-    name = f"b{time.monotonic_ns()}"
-    assert httpx.put(f"{endpoint}/{name}", trust_env=False).status_code == 200
-    return open_bucket(Bucket(name, "os", endpoint, access_key="k", secret_key=Secret("s")))
+    return open_bucket(make_bucket(endpoint, f"b{time.monotonic_ns()}"))
 
 
 def digest_of(data: bytes) -> Digest:

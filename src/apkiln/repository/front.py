@@ -217,6 +217,7 @@ def _document(state: RepositoryState, name: str) -> Answer:
 
 
 def _withdrawn(state: RepositoryState) -> bytes:
+    withdrawn = [item for item in state.accepted.items() if item[1].status is Status.WITHDRAWN]
     entries = [
         {
             "arch": key.arch,
@@ -226,8 +227,7 @@ def _withdrawn(state: RepositoryState) -> bytes:
             "since": accepted.changed // 1000,
             "reason": accepted.reason,
         }
-        for key, accepted in sorted(state.accepted.items())
-        if accepted.status is Status.WITHDRAWN
+        for key, accepted in sorted(withdrawn)
     ]
     return _json({"generation": state.current, "withdrawn": entries})
 

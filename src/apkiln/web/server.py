@@ -146,6 +146,7 @@ def make_server(configuration: Configuration, home: Path, report: Report) -> tup
         for item in configuration.repository:
             ensure_created(services[item.name], item, stores)
             services[item.name].recover()
+            services[item.name].warm()  # or readers and the first publisher wait for it
         application.site.warm()
         gc.collect()
         gc.freeze()  # what is loaded now lives as long as the process, and is not looked at again for cycles

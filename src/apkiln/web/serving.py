@@ -27,6 +27,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _KEPT_BLOB = 64 * MIB
 _KEPT = 256 * MIB
+_LISTS = ("withdrawn.json", "names.json")
+"""Documents that are made of the whole state, which nobody may change meanwhile."""
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -131,7 +133,7 @@ class Front:
     async def _answer(self, service: RepositoryService | None, rest: str) -> Answer:
         if service is None or not rest:
             return refusal(404, "not-found", "there is nothing at this path")
-        if rest.startswith((CANDIDATE, "keys/")) or "/" not in rest:
+        if rest.startswith((CANDIDATE, "keys/")) or rest in _LISTS:
             return await anyio.to_thread.run_sync(self._careful, service, rest, limiter=self._threads())
         return found(service.state, rest, int(self._now()))
 

@@ -12,8 +12,8 @@ import obstore
 import pytest
 from tests.build_workshop import make_fixture
 from tests.conformance.suites.commands import Answer, run_command
-from tests.crash_back_ends import moto
 from tests.integration.clients import client
+from tests.object_servers import moto
 from tests.shared_store_contract import Damage, SharedStoreContract
 
 from apkiln.core.digest import Digest
