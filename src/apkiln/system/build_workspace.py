@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple, Protocol
 
-from apkiln.core.errors import ConfigurationError
+from apkiln.core.errors import ConfigurationError, FormatError
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import Entry, EntryType
@@ -28,6 +28,9 @@ from apkiln.system.tree_writer import DirectoryTreeWriter
 _PREFIX = "build-"
 _CAPABILITY = "security.capability"
 _CHUNK = 1 << 18
+_HOME = "/home/build"
+_LINKS = 8
+"""Symlinks that are followed to one file."""
 
 ChangeOwners = Callable[[Sequence[str]], bytes]
 """Runs `owner_script` with these words inside the namespace that the files belong to, and gives back what it printed."""
@@ -72,13 +75,14 @@ class Workspace(Protocol):
         """Every process is gone: learn what the outputs are."""
 
     def output(self, name: str) -> tuple[Entry, ...]:
-        """The paths in a package's output directory, after `settle`."""
+        """The paths in a package's output directory, after `settle`.  FormatError `output-not-a-directory`."""
 
     def content(self, name: str, path: str) -> Iterator[bytes]:
         """Content of a FILE of `output`."""
 
     def read(self, path: str, limit: int) -> bytes | None:
-        """Content of a file of the workspace, no link followed; None when there is none of at most `limit` bytes."""
+        """Content of a file of the workspace, links followed as long as they stay inside; None when there is none of at most
+        `limit` bytes."""
 
     def remove(self) -> None:
         """Remove all of it."""
@@ -195,8 +199,13 @@ class DirectoryWorkspace:
 
     def output(self, name: str) -> tuple[Entry, ...]:
         top = self._root / "home" / "melange-out" / name
-        if top.is_symlink() or not top.is_dir():
-            return ()
+        for place in (top.parent, top):
+            if not os.path.lexists(place):
+                return ()
+            if place.is_symlink() or not place.is_dir():
+                shown = f"{_HOME}/{place.relative_to(self._root / 'home')}"
+                message = "what the steps left in the place of an output directory is no directory"
+                raise FormatError(message, reason="output-not-a-directory", origin=Origin(shown, package=name))
         found = []
         for entry in read_entries(top):
             kept = self._kept.get(f"{top}/{entry.path}")
@@ -209,11 +218,17 @@ class DirectoryWorkspace:
         return _read(self._root / "home" / "melange-out" / name / path)
 
     def read(self, path: str, limit: int) -> bytes | None:
-        if paths.fault(path):
-            return None
         writer = DirectoryTreeWriter(self._root / "home")
         try:
-            return writer.content(path, limit)
+            for _ in range(_LINKS):
+                if paths.fault(path):
+                    return None
+                target = writer.link(path)
+                if target is None:
+                    return writer.content(path, limit)
+                inside = target.startswith(f"{_HOME}/")
+                path = paths.resolve_target("" if inside else path, target.removeprefix(f"{_HOME}/")) or ""
+            return None
         finally:
             writer.close()
 

@@ -138,7 +138,8 @@ class DiskFiles:
         with faults_named(target, "write"):
             descriptor, temporary = _new_file(target, mode)
         try:
-            with os.fdopen(descriptor, "w+b") as stream, faults_named(target, "write"):
+            # Outermost: on a full disk closing fails once more, with the same words.
+            with faults_named(target, "write"), os.fdopen(descriptor, "w+b") as stream:
                 yield stream
                 stream.flush()
                 if self._durable:

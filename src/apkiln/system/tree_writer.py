@@ -107,6 +107,14 @@ class DirectoryTreeWriter:
         with os.fdopen(descriptor, "rb") as stream:
             return stream.read(limit)
 
+    def link(self, path: str) -> str | None:
+        """Text of a symlink; None when the path is none."""
+        try:
+            parent, name = self._parent(path, make=False)
+            return os.readlink(name, dir_fd=parent)
+        except (OSError, FormatError):
+            return None
+
     def _parent(self, path: str, *, make: bool) -> tuple[int, str]:
         directory, _slash, name = paths.check(path).rpartition("/")
         return self._directory(directory, make=make), name

@@ -239,11 +239,6 @@ def test_devices_do_not_get_into_packages(bench: Bench, leave: str) -> None:
     assert answer.code != 0 and not list(bench.directory.glob("packages/*/*.apk"))
 
 
-def test_an_output_directory_that_leads_out_is_not_followed(bench: Bench) -> None:
-    done(bench.build(script(f"rm -rf {OUT}; ln -s /etc {OUT}; ln -s / /home/build/melange-out/other")))
-    assert set(bench.entries()) <= {"var", "var/lib", "var/lib/db", "var/lib/db/sbom", "var/lib/db/sbom/demo-1.0-r0.spdx.json"}
-
-
 def test_what_nobody_may_read_or_write_is_packed_and_removed(bench: Bench) -> None:
     done(
         bench.build(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apkiln.core.errors import ConfigurationError
+from apkiln.core.errors import ConfigurationError, FormatError
 from apkiln.formats.archive.entry import EntryType
 from apkiln.system.build_workspace import DirectoryWorkspace
 
@@ -74,9 +74,29 @@ def test_outputs_come_back_as_entries_with_hard_links(workspace: DirectoryWorksp
     assert b"".join(workspace.content("demo", "usr/a")) == b"content"
 
 
-def test_an_output_that_was_replaced_by_a_link_is_empty(workspace: DirectoryWorkspace) -> None:
-    Path(workspace.home, "melange-out/demo").symlink_to("/etc")
+@pytest.mark.parametrize("replaced", ["melange-out/ssl", "melange-out"])
+def test_an_output_that_was_replaced_by_a_link_is_refused(workspace: DirectoryWorkspace, replaced: str) -> None:
+    place = Path(workspace.home, replaced)
+    if place.exists():
+        place.rmdir()
+    place.symlink_to("/etc")
+    with pytest.raises(FormatError) as caught:
+        workspace.output("ssl")
+    assert caught.value.reason == "output-not-a-directory"
+
+
+def test_an_output_that_was_removed_is_empty(workspace: DirectoryWorkspace) -> None:
     assert workspace.output("demo") == ()
+    Path(workspace.home, "melange-out").rmdir()
+    assert workspace.output("demo") == ()
+
+
+def test_links_inside_are_followed(workspace: DirectoryWorkspace) -> None:
+    Path(workspace.home, "d").mkdir()
+    Path(workspace.home, "d/terms").write_text("x")
+    for name, target in (("one", "d/terms"), ("two", "/home/build/one"), ("loop", "loop"), ("d/up", "../one")):
+        Path(workspace.home, name).symlink_to(target)
+    assert [workspace.read(name, 9) for name in ("one", "two", "d/up", "loop")] == [b"x", b"x", b"x", None]
 
 
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "link", "missing", ""])

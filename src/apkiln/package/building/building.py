@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from apkiln.core.errors import EnvironmentFault, UnavailableError
+from apkiln.core.errors import ConfigurationError, EnvironmentFault, FaultCollector, UnavailableError
 from apkiln.core.limits import MIB
 from apkiln.core.value import replace
 from apkiln.package.building.compiler_files import compiler_files
@@ -27,6 +27,7 @@ from apkiln.package.emission.request import EmissionRequest, EmittedPackage, Gue
 from apkiln.package.output_tree import OutputTree
 from apkiln.package.sources.plan import FetchedSources, FetchSource
 from apkiln.package.sources.planning import plan_sources
+from apkiln.package.sources.workspace_plan import check_patches
 from apkiln.system.build_workspace import Workspace
 
 _LICENCE_LIMIT = MIB
@@ -44,7 +45,10 @@ class PlannedPart(NamedTuple):
 
 
 def planned_parts(definition: PackageDefinition) -> tuple[PlannedPart, ...]:
-    """The main package, then the subpackages in the order of the file.  Raises what `step_runs` raises.  Pure."""
+    """The main package, then the subpackages in the order of the file.  Raises what `step_runs` and
+    `check_patches` raise.  Pure."""
+    for pipeline in (definition.pipeline, *(item.pipeline for item in definition.subpackages)):
+        check_patches(pipeline)
     main = PlannedPart(definition.package.name.text, step_runs(definition.pipeline))
     return (
         main,
@@ -265,20 +269,30 @@ def _emit(
     workspace: Workspace,
     access: BuildAccess,
 ) -> tuple[EmittedPackage, ...]:
-    texts = []
-    for item in request.definition.package.copyright:
-        path = item.license_path.text
-        content = workspace.read(path, _LICENCE_LIMIT) if path else None
-        if content is not None:
-            texts.append((path, content.decode("utf-8", "replace")))
+    texts = tuple(_licence_texts(request.definition, workspace))
     trees = [_tree(workspace, part.name) for part in parts]
-    final = replace(prepared, licence_texts=tuple(texts))
+    final = replace(prepared, licence_texts=texts)
     if sum(entry.size for tree in trees for entry in tree.entries) < _WORTH_THREADS:
         return emit(final, trees, access.emission)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(access.access.jobs) as executor:
         return emit(final, trees, replace(access.emission, executor=executor))
+
+
+def _licence_texts(definition: PackageDefinition, workspace: Workspace) -> Iterator[tuple[str, str]]:
+    """(path, text); ConfigurationError `licence-missing`, all together."""
+    faults = FaultCollector.empty()
+    for item in definition.package.copyright:
+        path = item.license_path
+        content = workspace.read(path.text, _LICENCE_LIMIT) if path.text else b""
+        if content is None:
+            message = f"`{path.text}` is no licence file of the workspace"
+            hint = "`license-path` is relative to /home/build and leads to a file of at most 1 MiB there"
+            faults.add(ConfigurationError(message, reason="licence-missing", origin=path.origin, hint=hint))
+        elif path.text:
+            yield path.text, content.decode("utf-8", "replace")
+    faults.raise_if_any()
 
 
 def _tree(workspace: Workspace, name: str) -> OutputTree:

@@ -104,11 +104,50 @@ def _patch(step: Step, faults: FaultCollector) -> PatchAction:
             faults.add(ConfigurationError(message, reason="bad-value", origin=step.uses.origin))
             text = default
         numbers.append(int(text[:4]))
-    patches = tuple(given.get("patches", "").split()) if not given.get("series") else ()
-    for name in (*patches, given.get("series", "")):
-        if _is_outside(name):
+    named = tuple(given.get("patches", "").split()) if not given.get("series") else ()
+    directory = _directory(step)
+    found = []
+    for name in (*named, given.get("series", "")):
+        place = _placed(directory, name)
+        if place is None:
             faults.add(_outside(name, step.uses.origin))
-    return PatchAction(patches, given.get("series", ""), numbers[0], numbers[1], step.uses.origin)
+        found.append(place or "")
+    return PatchAction(tuple(found[:-1]), found[-1], numbers[0], numbers[1], step.uses.origin)
+
+
+def check_patches(steps: tuple[Step, ...]) -> None:
+    """Raises ConfigurationError `path-outside` for each patch and series file of steps that run which lies outside of the
+    workspace (spec package.md §18.3)."""
+    faults = FaultCollector.empty()
+    for step, _ in _walk(steps, ""):
+        if step.uses.text in ("patch", "git-am"):
+            _patch(step, faults)
+    faults.raise_if_any()
+
+
+def _directory(step: Step) -> str:
+    """The step's working directory, absolute."""
+    text = step.working_directory.text
+    return text if text.startswith("/") else f"{WORKSPACE}/{text}"
+
+
+def _placed(directory: str, name: str) -> str | None:
+    """`name`, seen from `directory`, as a path relative to the workspace; None when it leads out.  A name that goes up
+    nowhere stays as it is: patches lie beside the definition, whatever directory they are applied in."""
+    if name.startswith("/"):
+        directory, name = "", name.removeprefix("/")
+    elif ".." not in name.split("/"):
+        return None if "\0" in name else name
+    parts: list[str] = []
+    for part in f"{directory}/{name}".split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    path = "/" + "/".join(parts)
+    return path.removeprefix(f"{WORKSPACE}/") if path.startswith(f"{WORKSPACE}/") and "\0" not in name else None
 
 
 def series_names(content: str, origin: Origin) -> tuple[str, ...]:
