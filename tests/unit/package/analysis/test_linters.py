@@ -137,9 +137,14 @@ TABLE: tuple[tuple[str, list[File], list[str], list[File]], ...] = (
     ),
     (
         "maninfo",
-        [file("usr/share/man/man1/a.1.gz"), file("usr/share/man/de/man8/b.8"), file("usr/share/info/c.info-2.xz")],
-        ["usr/share/info/c.info-2.xz", "usr/share/man/de/man8/b.8", "usr/share/man/man1/a.1.gz"],
-        [file("usr/share/doc/a.1"), file("usr/share/info/x.txt")],
+        [file("usr/share/man/man1/a.1.gz"), file("usr/man/man3p/b.3pm"), file("usr/share/info/c.info-2.xz")],
+        ["usr/man/man3p/b.3pm", "usr/share/info/c.info-2.xz", "usr/share/man/man1/a.1.gz"],
+        [
+            file("usr/share/doc/a.1"),
+            file("usr/share/info/x.txt"),
+            file("usr/share/man/de/man8/b.8"),
+            file("usr/share/man/man1/a"),
+        ],
     ),
     ("object", [file("a.o")], ["a.o"], [file("a.so")]),
     ("opt", [file("opt/a")], ["opt/a"], [directory("opt/a")]),
@@ -374,6 +379,8 @@ def test_results_have_details_of_their_kind() -> None:
         *findings("nonlinux", file("a.win32")),
         *findings("opt", file("opt/a")),
         *findings("empty"),
+        *findings("worldwrite", file("b", mode=0o772), file("c", mode=0o622)),
+        *findings("python/multiple", file(f"{SITE}/one.py"), file(f"{SITE}/two/x")),
     ]
     shown = results("demo-1.2-r3", found)
     details = {name: rows[0].get("details") for name, rows in shown["findings"].items()}
@@ -381,9 +388,14 @@ def test_results_have_details_of_their_kind() -> None:
     assert details["setuidgid"] == {"files": [{"path": "a", "mode": "6755", "permissions": ["setuid", "setgid"]}]}
     assert details["nonlinux"] == {"references": [{"path": "a.win32", "platform": "windows"}]}
     assert details["opt"] == {"paths": ["opt/a"]} and details["empty"] is None
+    assert [row["permissions"] for row in details["worldwrite"]["files"]] == [
+        ["world-writable", "executable"],
+        ["world-writable"],
+    ]
+    assert details["python/multiple"] == {"count": 2, "packages": ["one", "two"]}
     copies = details["duplicate"]
     assert (
-        copies["total_duplicate_sets"] == 1 and copies["total_wasted_bytes"] == 2048 and copies["total_wasted_size"] == "2.0 KiB"
+        copies["total_duplicate_sets"] == 1 and copies["total_wasted_bytes"] == 2048 and copies["total_wasted_size"] == "2.0 kB"
     )
     assert copies["duplicates"][0]["paths"] == ["a/x", "b/x"] and copies["duplicates"][0]["count"] == 2
 
@@ -396,7 +408,15 @@ def test_copies_are_sorted_by_what_they_waste() -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (5 << 50, "5120.0 TiB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1023, "1.0 kB"),
+        (9960, "10 kB"),
+        (999_999, "1000 kB"),
+        (3_020_983, "3.0 MB"),
+        (5 << 50, "5630 TB"),
+    ],
 )
 def test_sizes_for_people(size: int, text: str) -> None:
     assert human(size) == text

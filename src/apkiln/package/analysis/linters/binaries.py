@@ -22,7 +22,8 @@ _MACHINES = {
     "riscv64": (243,),
     "s390x": (22,),
 }
-_MACHINE_NAMES = {number: arch for arch, numbers in _MACHINES.items() for number in numbers} | {8: "mips", 20: "ppc", 40: "arm"}
+_FAMILIES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390", 40: "arm", 243: "riscv"}
+_MACHINE_NAMES = {number: arch for arch, numbers in _MACHINES.items() for number in numbers} | _FAMILIES
 _ANYWHERE = (0, 247)
 """Machines that are no processors: none, and the kernel's own (BPF)."""
 _LIBRARY_NAME = re.compile(r".*\.(?:a|dylib|so(?:\.[0-9]+)*)")

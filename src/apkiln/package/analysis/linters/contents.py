@@ -11,9 +11,11 @@ from apkiln.formats.archive.path import resolve_target
 from apkiln.package.analysis.facts import BUILD_PATH, PLAIN_TEXT
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed
 
-_LICENCE_NAME = re.compile(r"(?i)(?:un)?licen[cs]e.*|copying.*|copyright.*|notice.*|.*\.licen[cs]e")
+_LICENCE_NAME = re.compile(
+    r"(?i)(?:un)?licen[cs]e(?:[-._].*)?|copying(?:[-.].*)?|.+-(?:licen[cs]e|copying)(?:\..*)?|(?:copyright|ofl|patents)(?:\..*)?"
+)
 _OF_THE_SYSTEM = ("dev/", "proc/", "run/", "sys/", "tmp/", "var/run/")
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def duplicates(scene: LintScene) -> Iterator[Report]:
@@ -45,12 +47,14 @@ def duplicates(scene: LintScene) -> Iterator[Report]:
 
 
 def human(size: int) -> str:
-    """A size for people: whole bytes, else one decimal of the largest unit that fits."""
+    """A size for people, in the largest unit that fits: below 10 with one decimal, else whole."""
     unit = 0
-    while size >= 1024 << (10 * unit) and unit < len(_UNITS) - 1:
+    while size >= 1000 ** (unit + 1) and unit < len(_UNITS) - 1:
         unit += 1
-    tenths = size * 10 >> (10 * unit)
-    return f"{size} B" if unit == 0 else f"{tenths // 10}.{tenths % 10} {_UNITS[unit]}"
+    tenths = (size * 10 * 2 // 1000**unit + 1) // 2
+    if unit == 0 or tenths >= 100:
+        return f"{(tenths + 5) // 10} {_UNITS[unit]}"
+    return f"{tenths // 10}.{tenths % 10} {_UNITS[unit]}"
 
 
 def dangling_links(scene: LintScene) -> Iterator[Report]:

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed, tabulated
 
 _X86 = ("i386", "i686", "x86_32", "x86-32")
-_POWER = ("ppc64", "ppc64le", "powerpc")
-_MIPS = ("mips", "mipsel", "mips64")
+_POWER = ("ppc64", "ppc64el", "ppc64le", "powerpc")
+_MIPS = ("mips", "mipsel", "mips64", "mips64el")
 _FOREIGN = frozenset((*_X86, *_POWER, *_MIPS, "s390x", "s390", "riscv", "riscv64", "sparc", "sparc64", "ia64", "m68k"))
 _SUPPORTED = re.compile(r"(?<![A-Za-z0-9])(?:x86[_-]64|aarch64|amd64|arm64)(?![A-Za-z0-9])")
-_IN_NAMES = re.compile(rf"(?<=[-_.])({'|'.join(sorted(map(re.escape, _FOREIGN), key=len, reverse=True))})(?=[-_.]|$)")
+_WORDS = "|".join(sorted(map(re.escape, _FOREIGN), key=len, reverse=True))
+_IN_NAMES = re.compile(rf"(?<=[-_.])({_WORDS})(?=[-_.]|$)")
+_IN_DIRECTORIES = re.compile(rf"(?:^|/)({_WORDS})(?=[-_./]|$)")
 _PLATFORMS = re.compile(r"(?<![a-z0-9])(?:(darwin|mac[-_]?os|os[-_]?x)|(windows|win32|win64))(?![a-z])")
-_ANY_ARCH = re.compile("|".join(sorted(map(re.escape, _FOREIGN))))
+_ANY_ARCH = re.compile(_WORDS, re.IGNORECASE)
 _ANY_PLATFORM = re.compile("darwin|mac[-_]?os|os[-_]?x|windows|win32|win64", re.IGNORECASE)
-_DRIVERS = ("usr/lib/libcuda.so", "usr/lib/libnvidia-ml.so")
+_DRIVERS = re.compile(r"usr/lib/lib(?:cuda|nvidia-ml)\.so(?:\.[0-9]+)*")
 
 
 def libtool_archives(scene: LintScene) -> Iterator[Report]:
@@ -45,17 +47,18 @@ def _ending(scene: LintScene, suffix: str, message: str, *allowed: str) -> Itera
 
 
 def graphics_drivers(scene: LintScene) -> Iterator[Report]:
-    return listed(scene.below(*_DRIVERS), "has libraries that a container gets from its host")
+    return listed(scene.matching(_DRIVERS, "usr/lib/lib"), "has libraries that a container gets from its host")
 
 
 def foreign_architectures(scene: LintScene) -> Iterator[Report]:
     own = {scene.arch.apk, *scene.arch.oci.split("/"), scene.arch.debian}
 
     def arch(path: str) -> str:
-        directory, _, name = path.rpartition("/")
-        found = next((part for part in directory.split("/") if part in _FOREIGN), "")
-        if not found and (match := _IN_NAMES.search(name)) and not _SUPPORTED.search(path):
-            found = match[1]
+        directory, _, name = path.lower().rpartition("/")
+        match = _IN_DIRECTORIES.search(directory)
+        if match is None and not _SUPPORTED.search(path):
+            match = _IN_NAMES.search(name)
+        found = "" if match is None else match[1]
         return "" if found in own else found
 
     return _classified(scene, arch, "arch", _ANY_ARCH, "files", "has files for architectures that are not built for")

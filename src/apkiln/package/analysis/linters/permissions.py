@@ -19,7 +19,10 @@ def special_bits(scene: LintScene) -> Iterator[Report]:
 
 
 def world_writable(scene: LintScene) -> Iterator[Report]:
-    rows = (_row(entry, ["world-writable"]) for entry in scene.regular() if entry.mode & 0o002)
+    def names(entry: Entry) -> list[str]:
+        return ["world-writable", "executable"] if entry.mode & 0o111 else ["world-writable"]
+
+    rows = (_row(entry, names(entry)) for entry in scene.regular() if entry.mode & 0o002)
     return tabulated(rows, "files", "has files that everybody may write")
 
 

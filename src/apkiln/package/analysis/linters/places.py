@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from apkiln.formats.archive.entry import EntryType
 from apkiln.package.analysis.linters.scene import SBOM, LintScene, Report, listed
 
-_INDEX = ("usr/share/info/dir", "usr/share/info/dir/")
+_INDEX = "usr/share/info/dir"
 _MERGED = ("bin", "sbin", "usr/sbin", "lib", "lib64")
 _BELOW_MERGED = tuple(f"{name}/" for name in _MERGED)
 _TEMPORARY = ("tmp/", "var/tmp/", "var/run/", "run/")
 _PACKED = r"(?:\.(?:gz|bz2|xz|zst|lzma|Z|lz4))?"
-_MANUAL = re.compile(rf"usr/(?:local/)?(?:share/)?man/(?:.*/)?(?:man[0-9a-z]+/.+|[^/]+\.[0-9n][a-z0-9]*{_PACKED})")
-_INFORMATION = re.compile(rf"usr/(?:local/)?share/info/(?:.*/)?(?:dir|[^/]+\.info(?:-[0-9]+)?){_PACKED}")
-_READ_ME = re.compile(r"(?:README|READ\.ME|TODO|CREDITS)|.+\.(?:md|doc|docx|rst|[0-9]x)")
+_MANUAL = re.compile(r"usr/(?:share/|local/share/)?man/man[0-9][^/]*/[^/]+\.[0-9][^/]*")
+_INFORMATION = re.compile(rf"usr/(?:local/)?share/info/(?:dir|[^/]+\.info(?:-[0-9]+)?{_PACKED})")
+_READ_ME = re.compile(r"(?:README|READ\.ME|TODO|CREDITS)|.+\.(?:md|doc|docx|rst|[0-9][a-z])")
 
 
 def dev(scene: LintScene) -> Iterator[Report]:
@@ -23,7 +23,7 @@ def dev(scene: LintScene) -> Iterator[Report]:
 
 
 def info_directory(scene: LintScene) -> Iterator[Report]:
-    found = (path for path in (entry.path for entry in scene.tree.entries) if path in _INDEX or path.startswith(_INDEX[1]))
+    found = [path for path in scene.files if path == _INDEX or path.startswith(f"{_INDEX}/")]
     return listed(found, "has the common directory of info pages, which every such package would have")
 
 

@@ -38,7 +38,9 @@ def several(scene: LintScene) -> Iterator[Report]:
             continue
         found.setdefault(match[2].partition(".")[0], entry.path)
     if len(found) > 1:
-        yield Report(f"has several Python modules: {', '.join(sorted(found))}", tuple(sorted(found.values())))
+        names = tuple(sorted(found))
+        totals = (("count", len(names)), ("packages", names))
+        yield Report(f"has several Python modules: {', '.join(names)}", tuple(sorted(found.values())), totals=totals)
 
 
 def _site(path: str) -> re.Match[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from apkiln.package.analysis.finding import Finding
+from apkiln.package.analysis.finding import Finding, Row
 
 
 def results(package: str, findings: Iterable[Finding]) -> dict[str, Any]:
@@ -20,6 +20,11 @@ def results(package: str, findings: Iterable[Finding]) -> dict[str, Any]:
 
 def _details(finding: Finding) -> dict[str, Any]:
     if finding.rows_name:
-        rows = [{name: list(item) if isinstance(item, tuple) else item for name, item in row} for row in finding.rows]
-        return dict(finding.totals) | {finding.rows_name: rows}
+        return _shown(finding.totals) | {finding.rows_name: [_shown(row) for row in finding.rows]}
+    if finding.totals:
+        return _shown(finding.totals)
     return {"paths": list(finding.paths)} if finding.paths else {}
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    return {name: list(item) if isinstance(item, tuple) else item for name, item in row}
