@@ -243,7 +243,7 @@ def measure(service: int, port: int, work: Path, count: int, each: int) -> None:
     soak(alone, service, mixed, each)
 
 
-BUILDS = iter(range(int(time.time()), 1 << 40, 1_000_000))
+BUILDS = iter(range(int(time.time() * 100), 1 << 50, 1_000_000))
 
 
 def loaded(bench: Bench, port: int, where: str, asks: tuple[Ask, ...]) -> None:

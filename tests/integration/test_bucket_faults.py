@@ -158,7 +158,7 @@ def test_two_writers_of_one_blob(gateway: Gateway, bucket: Callable[[], ObjectBl
     data = b"x" * 100_000
     digest = Digest.sha256(hashlib.sha256(data).digest())
     sizes: list[int] = []
-    threads = [threading.Thread(target=lambda: sizes.append(bucket().put(digest, [data]))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: sizes.append(patient(lambda: bucket().put(digest, [data])))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
