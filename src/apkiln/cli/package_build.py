@@ -46,11 +46,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--git-repo-url", metavar="URL", default="", help="repository of the definition (default: found)")
     group.add_argument("--license", metavar="EXPRESSION", default="NOASSERTION", help="licence of the definition itself")
     group.add_argument("--namespace", metavar="NAME", default="unknown", help="of package URLs, and the maintainer")
+    group.add_argument("--organization", metavar="NAME", default="", help="who makes the documents (default: the namespace)")
+    group.add_argument("--builder-id", metavar="URI", default="", help="names this builder in statements of origin")
+    group.add_argument("--sbom-base", metavar="URI", default="", help="begins the names of bills of materials")
     output = parser.add_argument_group("what comes out")
     output.add_argument("--out-dir", metavar="DIR", default="packages", help="default: ./packages")
     output.add_argument("--signing-key", metavar="FILE", default="", help="private key for packages and index")
     output.add_argument("--generate-index", action=argparse.BooleanOptionalAction, default=True, help="list them in an index")
     output.add_argument("--generate-provenance", action=argparse.BooleanOptionalAction, default=None, help="statements of origin")
+    output.add_argument("--cyclonedx", action="store_true", help="write bills of materials as CycloneDX beside the packages, too")
     output.add_argument(
         "--compression",
         choices=("canonical", "fast"),
@@ -100,8 +104,6 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
     built = build_package(request, access)
     index = _write_index(arguments, built, access)
-    if arguments.persist_lint_results:
-        _write_findings(built)
     _write_logs(arguments, built, context)
     _report(built, index, context)
     return 0
@@ -237,6 +239,11 @@ def _emission(
         lint=LintSettings(_names(arguments.lint_require), _names(arguments.lint_warn)).check(),
         rules=analysis_rules(arguments, context),
         provenance=bool(arguments.signing_key) if provenance is None else provenance,
+        organization=arguments.organization,
+        document_base=arguments.sbom_base.rstrip("/"),
+        builder=arguments.builder_id,
+        cyclonedx=arguments.cyclonedx,
+        lint_results=arguments.persist_lint_results,
         overwrite=arguments.overwrite,
     )
 
@@ -278,17 +285,6 @@ def _write_logs(arguments: argparse.Namespace, built: Built, context: Context) -
             stream.write(
                 canonical_json.encode_pretty({name: {k: list(v) for k, v in row.items()} for name, row in found.items()})
             )
-
-
-def _write_findings(built: Built) -> None:
-    from apkiln.core import canonical_json
-    from apkiln.package.analysis.linters.results import results
-    from apkiln.system.files import DiskFiles
-
-    for package in built.packages:
-        name = package.info.name_version
-        with DiskFiles().create(package.path.parent / f"lint-{name}.json", replace=True) as stream:
-            stream.write(canonical_json.encode_pretty(results(name, package.analysis.findings)))
 
 
 def _report(built: Built, index: str, context: Context) -> None:

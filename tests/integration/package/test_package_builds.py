@@ -279,6 +279,27 @@ def test_results_of_equal_inputs_are_reused(bench: Bench) -> None:
     assert '"reused": false' in other.output
 
 
+def test_documents_are_kept_with_the_result(bench: Bench) -> None:
+    flags = (
+        "--cyclonedx",
+        "--persist-lint-results",
+        "--cache-results",
+        "--organization",
+        "Example",
+        "--builder-id",
+        "https://b.example",
+    )
+    found = []
+    for _ in range(2):
+        done(bench.build(script(f"mkdir -p {OUT}/usr/documents"), *flags))
+        found.append({path.name: path.read_bytes() for path in (bench.directory / "packages/x86_64").glob("*demo*")})
+        shutil.rmtree(bench.directory / "packages")
+    assert found[0] == found[1]
+    assert set(found[0]) == {f"demo-1.0-r0.{end}" for end in ("apk", "apk.intoto.jsonl", "cdx.json")} | {"lint-demo-1.0-r0.json"}
+    other = done(bench.build(script(f"mkdir -p {OUT}/usr/documents"), *flags[:-1], "https://other.example", "--json"))
+    assert '"reused": false' in other.output
+
+
 def test_results_are_shared_between_machines(bench: Bench) -> None:
     text = script("echo built", f"mkdir -p {OUT}/usr/shared")
     contents = []

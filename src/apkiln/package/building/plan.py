@@ -12,7 +12,7 @@ from apkiln.package.definition.model import PackageDefinition
 from apkiln.package.definition.rendering import document
 from apkiln.package.emission.request import EmissionRequest
 
-RULES = "1"
+RULES = "2"
 """Changes when equal plans give other bytes."""
 
 
@@ -47,11 +47,12 @@ class BuildPlan:
             "materials": _plain(emission.materials),
             "origin": [emission.definition_path, emission.definition_digest, emission.git_commit, emission.git_repository],
             "labels": [emission.namespace, emission.definition_licence, _plain(emission.facts)],
+            "identity": [emission.organization, emission.document_base, emission.builder],
             "switches": [
                 *(emission.strip_origin, emission.strict_ids, emission.keep_user_xattrs, emission.allow_setcap),
                 *(
                     emission.allow_secrets,
-                    emission.provenance,
+                    *(emission.provenance, emission.cyclonedx, emission.lint_results),
                     _plain(emission.lint.required),
                     _plain(emission.lint.warned),
                     _plain(emission.rules),

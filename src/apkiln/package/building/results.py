@@ -25,7 +25,7 @@ def keep_result(key: str, packages: Sequence[EmittedPackage], store: SharedStore
     rows = []
     for package in packages:
         named = [[path.name, *_kept(path, store, files)] for path in (package.path, *package.beside)]
-        rows.append([named, list(package.notes)])
+        rows.append([named, list(package.notes), list(package.analysis.vendored)])
     store.put(_TABLE, key, canonical_json.encode(rows))
 
 
@@ -41,13 +41,13 @@ def take_result(
     if stored is None:
         return None
     rows = json.loads(stored)
-    if not all(store.holds(Digest.parse(digest), size) for named, _ in rows for _, digest, size in named):
+    if not all(store.holds(Digest.parse(digest), size) for named, _, _ in rows for _, digest, size in named):
         return None
     files.make_directory(directory)
     packages = []
-    for named, notes in rows:
+    for named, notes, vendored in rows:
         places = [_placed(directory / name, Digest.parse(digest), store, files, overwrite) for name, digest, _ in named]
-        packages.append(_read(places[0], tuple(places[1:]), tuple(notes), files, limits))
+        packages.append(_read(places[0], tuple(places[1:]), tuple(notes), tuple(vendored), files, limits))
     return tuple(packages)
 
 
@@ -82,9 +82,17 @@ def _placed(path: PurePath, digest: Digest, store: SharedStore, files: Files, ov
     return path
 
 
-def _read(path: PurePath, beside: tuple[PurePath, ...], notes: tuple[str, ...], files: Files, limits: Limits) -> EmittedPackage:
+def _read(
+    path: PurePath,
+    beside: tuple[PurePath, ...],
+    notes: tuple[str, ...],
+    vendored: tuple[str, ...],
+    files: Files,
+    limits: Limits,
+) -> EmittedPackage:
     from apkiln.formats.apk.package import read_package
 
     with files.open(path) as stream:
         found = read_package(stream, limits)
-    return EmittedPackage(path, found.info, found.identity, found.sha256, found.size, Analysis(), notes, beside)
+    analysis = Analysis(vendored=vendored)
+    return EmittedPackage(path, found.info, found.identity, found.sha256, found.size, analysis, notes, beside)

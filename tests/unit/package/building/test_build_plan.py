@@ -55,6 +55,11 @@ OTHER_EMISSIONS: list[dict[str, object]] = [
     {"allow_setcap": True},
     {"allow_secrets": True},
     {"provenance": True},
+    {"organization": "Example"},
+    {"document_base": "https://b.example"},
+    {"builder": "https://builder.example"},
+    {"cyclonedx": True},
+    {"lint_results": True},
     {"lint": LintSettings(("dev",))},
     {"rules": AnalysisRules(command_links=True)},
 ]
@@ -64,6 +69,12 @@ OTHER_EMISSIONS: list[dict[str, object]] = [
 def test_each_part_of_the_emission_counts(change: dict[str, object]) -> None:
     before = plan()
     assert replace(before, emission=replace(before.emission, **change)).key() != before.key()
+
+
+def test_no_part_of_the_emission_was_forgotten() -> None:
+    """The definition counts on its own; licence texts come out of the workspace, and replacing changes no bytes."""
+    counted = {name for change in OTHER_EMISSIONS for name in change}
+    assert counted == set(EmissionRequest.__annotations__) - {"definition", "licence_texts", "overwrite"}
 
 
 @pytest.mark.parametrize(
