@@ -15,6 +15,26 @@ OURS = "apkiln image build, {} images, cache empty at first"
 PEER = "apko build, {} images, cache empty at first"
 
 
+class SegmentCount:
+    """How often pieces of layers were compressed, seen from outside: a piece's row in the cache is written with each compression."""
+
+    def __init__(self, cache: Path) -> None:
+        self._tables = [cache / "tables" / name for name in ("segments", "segment-variants", "layer-parts")]
+        self._seen: dict[Path, int] = {}
+        self.compressed = 0
+
+    @property
+    def distinct(self) -> int:
+        return len(self._seen)
+
+    def look(self) -> None:
+        """After each command: rows that are new, or written again."""
+        for row in (row for table in self._tables if table.exists() for row in table.iterdir()):
+            written = row.stat().st_mtime_ns
+            self.compressed += self._seen.get(row) != written
+            self._seen[row] = written
+
+
 class CatalogueBench:
     """`images` definitions of a stock of packages; every one is built once."""
 
@@ -24,6 +44,7 @@ class CatalogueBench:
         self._cache = work / "catalogue-cache"
         self._environment = workload.clean_environment(self._cache)
         chance = random.Random(60)
+        self.segments = SegmentCount(self._cache)
         self._definitions = []
         for number in range(images):
             # Each leaves out some of the packages that no other needs, so the sets differ and all can be satisfied.
@@ -52,7 +73,9 @@ class CatalogueBench:
     def _apkiln(self, definition: Path) -> Sample:
         shutil.rmtree(self._work / "out", ignore_errors=True)
         words = [APKILN, "image", "build", definition, "bench:latest", self._work / "out", "--vcs=false", "-q"]
-        return command(words, self._environment, self._work)
+        sample = command(words, self._environment, self._work)
+        self.segments.look()
+        return sample
 
     def _apko(self, definition: Path) -> Sample:
         (self._work / "apko.tar").unlink(missing_ok=True)

@@ -77,8 +77,10 @@ def _pushing(work: Path, cache: Path, peers: dict[str, str], made_up: bool, roun
 
 def _catalogue(work: Path, cache: Path, peers: dict[str, str], made_up: bool, images: int) -> dict[str, Summary]:
     load = workload.prepare(work, workload.clean_environment(cache), made_up=made_up)
-    figures = CatalogueBench(work / "run", load, images, peers).run()
+    bench = CatalogueBench(work / "run", load, images, peers)
+    figures = bench.run()
     print(f"\n{images} images of {len(load.names)} {load.kind}, one process each, totals")
+    print(f"{bench.segments.distinct} distinct pieces of layers, compressed {bench.segments.compressed} times in all")
     _table(figures, next(iter(figures)), "of ours", ())
     return figures
 
