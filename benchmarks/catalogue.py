@@ -16,7 +16,7 @@ PEER = "apko build, {} images, cache empty at first"
 
 
 class SegmentCount:
-    """How often pieces of layers were compressed, seen from outside: a piece's row in the cache is written with each compression."""
+    """How often pieces of layers were compressed, seen from outside: each compression writes the piece's row in the cache."""
 
     def __init__(self, cache: Path) -> None:
         self._tables = [cache / "tables" / name for name in ("segments", "segment-variants", "layer-parts")]

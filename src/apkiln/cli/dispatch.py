@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
+# Our texts are English.  Looking for other words for argparse's few would load `locale` and search directories at every start.
+argparse._ = lambda text: text  # type: ignore[attr-defined]
+
+
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """As wide as the terminal.  argparse makes a formatter for every argument; left alone, it loads compression libraries to
     learn the width."""

@@ -31,7 +31,7 @@ class Dependency(NamedTuple):
 
 
 _ITEM = pattern(r"(!?)([^@<>=~]*)(?:@([^<>=~]*))?([<>=~]*)(.*)", re.DOTALL)
-_NAME = pattern(r"[A-Za-z0-9._+,:/\[\]-]+")
+_NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+,:/[]-"
 _PACKAGE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _TAG = pattern(r"[A-Za-z0-9_.-]+")
 _OPERATORS = {
@@ -64,11 +64,13 @@ def is_package_name(text: str) -> bool:
 
 def is_dependency_name(text: str) -> bool:
     """Whether `text` may be asked for or provided: package characters and `, : / [ ]`."""
-    return _NAME.fullmatch(text) is not None
+    return bool(text) and not text.strip(_NAME)
 
 
 @lru_cache(maxsize=_MEMO)
 def _parsed(text: str, lenient: bool) -> Dependency:
+    if is_dependency_name(text):
+        return Dependency(text)
     matched = _ITEM.fullmatch(text)
     assert matched is not None, "the pattern accepts every text"
     bang, name, tag, operator, version = matched.groups()
@@ -99,7 +101,7 @@ def _check_version(text: str, operator: str, version: str, lenient: bool) -> Non
 
 
 def _check_name(text: str, name: str, operator: str) -> None:
-    if _NAME.fullmatch(name):
+    if is_dependency_name(name):
         return
     if name.endswith("!") and operator:
         bare = name[:-1]

@@ -18,7 +18,7 @@ from zlib import crc32
 from apkiln.core.errors import FormatError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.index_names import Postings, mentioned_name, provided_names
-from apkiln.formats.apk.index_record import read_records
+from apkiln.formats.apk.index_record import record_of_fields
 from apkiln.formats.apk.records import IndexRecord
 
 VERSION = "3"
@@ -94,7 +94,8 @@ class IndexTable:
             begin = self._text + self._begins[number]
             end = self.data.find(b"\n\n", begin)
             block = self.data[begin : end if end >= 0 else None]
-            (record,) = read_records(block.decode("utf-8", "surrogateescape"))
+            lines = block.decode("utf-8", "surrogateescape").strip("\n").split("\n")
+            record = record_of_fields(dict([line.split(":", 1) for line in lines]))
             self._records[number] = record
         return record
 
