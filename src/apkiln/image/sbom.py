@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha1, sha256
-from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FaultCollector, FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.core.secret import redact_url
 from apkiln.formats.apk.dependency import Dependency, parse_dependency, provided, satisfies
 from apkiln.formats.apk.records import IndexRecord
@@ -30,7 +31,7 @@ from apkiln.image.configuration.model import SbomSettings
 
 NAMESPACE = "https://spdx.org/spdxdocs/apkiln"
 """Base of document namespaces where the definition names none."""
-_MAINTAINER = re.compile(r"\s*([^<>]*?)\s*<([^<>\s]+@[^<>\s]+)>\s*")
+_MAINTAINER = pattern(r"\s*([^<>]*?)\s*<([^<>\s]+@[^<>\s]+)>\s*")
 
 
 class EmbeddedDocument(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from apkiln.core.errors import VerificationError
 from apkiln.core.origin import Origin
@@ -19,17 +18,17 @@ def embedded_paths(name: str, version: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"var/lib/db/sbom/{stem}.spdx.json" for stem in (f"{name}-{version}", f"{name}-{bare}", name)))
 
 
-@dataclass(slots=True)
 class Gathering:
     """Components, relationships and licence texts of an image while packages are added; ids and texts never clash."""
 
-    components: dict[str, Component] = field(default_factory=dict)
-    relationships: dict[Relationship, None] = field(default_factory=dict)
-    licences: dict[str, str] = field(default_factory=dict)
-    installed: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Name and version of each installed package to the identifier that is kept for it."""
-    reserved: set[str] = field(default_factory=set)
-    """Those identifiers."""
+    def __init__(self) -> None:
+        self.components: dict[str, Component] = {}
+        self.relationships: dict[Relationship, None] = {}
+        self.licences: dict[str, str] = {}
+        self.installed: dict[tuple[str, str], str] = {}
+        """Name and version of each installed package to the identifier that is kept for it."""
+        self.reserved: set[str] = set()
+        """Those identifiers."""
 
     def reserve(self, own: Component) -> None:
         """Keep the identifier of an installed package for it."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
+
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 
 NO_ASSERTION = "NOASSERTION"
-_TOKEN = re.compile(r"\(|\)|[^\s()]+")
-_REFERENCE = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
+_TOKEN = pattern(r"\(|\)|[^\s()]+")
+_REFERENCE = pattern(r"LicenseRef-[A-Za-z0-9.-]+")
 _OPERATORS = {"and": "AND", "or": "OR", "with": "WITH"}
 _LONGEST = 4096
 _DEEPEST = 32

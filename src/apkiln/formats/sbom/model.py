@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from enum import Enum
 from hashlib import sha256
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 from apkiln.formats.sbom.licences import NO_ASSERTION, LicenceText
 
 DOCUMENT = "DOCUMENT"
 """The identifier of every document itself."""
-_ILLEGAL = re.compile(r"[^A-Za-z0-9.-]")
+_ILLEGAL = pattern(r"[^A-Za-z0-9.-]")
 
 
 class Kind(Enum):

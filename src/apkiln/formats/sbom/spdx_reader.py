@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.sbom.licences import NO_ASSERTION, LicenceText, expression
 from apkiln.formats.sbom.model import DOCUMENT, Component, Kind, Relationship
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NOWHERE = Origin()
 MAXIMUM_ELEMENTS = 100_000
 """Packages and relationships of one document, each."""
 
-_ID = re.compile(r"SPDXRef-([A-Za-z0-9.-]+)")
-_LICENCE = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
-_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_URL = re.compile(r"(https?|ftp|ssh|git|svn|sftp)://\S+")
-_DOWNLOAD = re.compile(r"((git|hg|svn|bzr)(\+\w+)?|https?|ftp|ssh|sftp)://\S+")
-_PURL = re.compile(r"pkg:[^\s/]+/\S+")
+_ID = pattern(r"SPDXRef-([A-Za-z0-9.-]+)")
+_LICENCE = pattern(r"LicenseRef-[A-Za-z0-9.-]+")
+_DATE = pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_URL = pattern(r"(https?|ftp|ssh|git|svn|sftp)://\S+")
+_DOWNLOAD = pattern(r"((git|hg|svn|bzr)(\+\w+)?|https?|ftp|ssh|sftp)://\S+")
+_PURL = pattern(r"pkg:[^\s/]+/\S+")
 _HEX_DIGITS = {
     "MD2": 32, "MD4": 32, "MD5": 32, "SHA1": 40, "SHA224": 56, "SHA256": 64, "SHA384": 96, "SHA512": 128,
     "SHA3-256": 64, "SHA3-384": 96, "SHA3-512": 128, "BLAKE2b-256": 64, "BLAKE2b-384": 96, "BLAKE2b-512": 128,

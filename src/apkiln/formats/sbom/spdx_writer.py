@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
 
 from apkiln.core import canonical_json
 from apkiln.formats.sbom.licences import NO_ASSERTION
 from apkiln.formats.sbom.model import DOCUMENT, Component, Document, ExternalDocument, FileFact, Relationship
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LICENCE_LIST = "3.27"
 _UNKNOWN_TEXT = "The text of this licence is not known."
