@@ -1,8 +1,8 @@
 """`NamedTuple`, whose classes cost next to nothing to make.
 
 Type checkers see `typing.NamedTuple`, and instances behave and cost the same.  That one compiles a constructor and checks the
-annotations of every class at each start of the program, 130 microseconds a class; here the constructor is compiled when the
-first instance is made by it, and annotations are left alone.
+annotations of every class at each start of the program, 130 microseconds a class; here the constructor is compiled when
+more than a few instances were made, and annotations are left alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     __all__ = ["NamedTuple"]
 else:
     from collections import _tuplegetter, namedtuple
+
+    _FEW = 20
+    """Instances that are made before it is worth compiling a constructor, which takes as long as they do."""
 
     class _Rows(tuple):
         """What all classes share."""
@@ -50,8 +53,14 @@ else:
             return tuple(self)
 
     def _first(cls: type, /, *args: Any, **named: Any) -> Any:
-        """`__new__` of a class of which nothing was made yet: fetches the one that stays."""
+        """`__new__` of a class until it is clear that it makes many, or something is left to say by its compiled one."""
         owner = next(base for base in cls.__mro__ if "_field_defaults" in base.__dict__)
+        owner._made += 1
+        if owner._made <= _FEW and not named:
+            if missing := len(owner._fields) - len(args):
+                args += tuple(owner._field_defaults.values())[-missing:] if 0 < missing <= len(owner._field_defaults) else ()
+            if len(args) == len(owner._fields):
+                return tuple.__new__(cls, args)
         owner.__new__ = namedtuple(owner.__name__, owner._fields, defaults=owner._field_defaults.values()).__new__
         return owner.__new__(cls, *args, **named)
 
@@ -71,7 +80,7 @@ else:
             for number, field in enumerate(fields):
                 body[field] = _tuplegetter(number, "")
             body.setdefault("__match_args__", fields)
-            body |= {"__slots__": (), "_fields": fields, "_field_defaults": defaults, "__new__": _first}
+            body |= {"__slots__": (), "_fields": fields, "_field_defaults": defaults, "_made": 0, "__new__": _first}
             others = tuple(base for base in bases if base is not NamedTuple)
             return type(name, (_Rows, *others), body)
 

@@ -29,13 +29,14 @@ class Linked(NamedTuple):
 
 def mixed_libc(packages: Iterable[Linked]) -> tuple[str, str] | None:
     """(imported package, package of another libc), None when there is no mixture."""
-    imported = other = ""
-    for package in packages:
-        if package.name == IMPORTED:
-            imported = package.name
-        elif not other and any(_LIBC.match(item) for item in (*package.depends.split(), *package.provides.split())):
-            other = package.name
-    return (imported, other) if imported and other else None
+    listed = tuple(packages)
+    if not any(package.name == IMPORTED for package in listed):
+        return None
+    for package in listed:
+        items = (*package.depends.split(), *package.provides.split())
+        if package.name != IMPORTED and any(map(_LIBC.match, items)):
+            return IMPORTED, package.name
+    return None
 
 
 def check_libc(packages: Iterable[Linked], arch: str) -> None:

@@ -121,6 +121,38 @@ def test_defaults_and_names_at_the_first_instance_and_later() -> None:
     assert isinstance(Longer("x"), Longer) and Longer("x") == Row("x")
 
 
+def test_constructors_behave_alike_before_and_after_they_are_compiled() -> None:
+    def calls(cls: Any) -> list[object]:
+        wrong: list[object] = []
+        for arguments, named in (((), {}), ((1, 2, 3, 4), {}), ((1,), {"a": 1}), ((1,), {"unknown": 1}), ((), {"b": 1})):
+            with pytest.raises(TypeError) as caught:
+                cls(*arguments, **named)
+            wrong.append(str(caught.value).replace(cls.__name__, "X"))
+        return [cls(1), cls(1, 3), cls(1, 3, 4), cls(1, c=5), cls(c=1, a=2, b=3), *wrong]
+
+    class Ours(NamedTuple):
+        a: int
+        b: int = 2
+        c: int = 3
+
+    class Theirs(typing.NamedTuple):
+        a: int
+        b: int = 2
+        c: int = 3
+
+    for first in range(30):
+
+        class Fresh(NamedTuple):
+            a: int
+            b: int = 2
+
+        assert [Fresh(number) for number in range(first)] == [(number, 2) for number in range(first)]
+        with pytest.raises(TypeError):
+            Fresh()  # type: ignore[call-arg]
+        assert Fresh(1, b=5) == (1, 5)
+    assert [calls(Ours) for _ in range(9)] == [calls(Theirs)] * 9
+
+
 def test_classes_that_cannot_work_are_refused() -> None:
     make: Any = type(NamedTuple)
     with pytest.raises(TypeError):
