@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.repositories import Repository
+from apkiln.acquire.selection import SelectedPackage as SelectedPackage
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
@@ -39,16 +40,6 @@ _CHECKS = "1"
 _ABSENT = {"not-found", "missing-file"}
 TASK = "packages"
 """Of the progress that the reporter hears of."""
-
-
-class SelectedPackage(NamedTuple):
-    """One package that is wanted."""
-
-    record: IndexRecord
-    """From a verified index."""
-    repository: Repository
-    arch: str = ""
-    """apk name of the architecture whose index listed it; needed for `noarch` packages only."""
 
 
 class AcquiredPackage(NamedTuple):

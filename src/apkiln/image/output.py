@@ -12,8 +12,6 @@ from apkiln.core.digest import Digest
 from apkiln.core.errors import ConflictError, UnavailableError, UsageError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
-from apkiln.formats.archive import tar_writer
-from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.oci.layout import File, docker_files, oci_files
 from apkiln.formats.oci.reference import Reference
 from apkiln.image.finished import FinishedImage
@@ -210,6 +208,9 @@ def write_directory(files: Files, path: PurePath, listed: Iterable[File], blobs:
 
 def write_archive(files: Files, path: PurePath, listed: Iterable[File], blobs: Blobs, replace: bool = False) -> None:
     """The files of a layout as an uncompressed tar archive.  Raises ConflictError (`output-exists`) unless `replace`."""
+    from apkiln.formats.archive import tar_writer
+    from apkiln.formats.archive.entry import Entry, EntryType
+
     with files.create(path, replace=replace) as stream:
         for file in listed:
             entry = Entry(file.path, EntryType.FILE, 0o644, size=file.size)

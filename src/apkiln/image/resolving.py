@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from apkiln.acquire.access import Access
 from apkiln.acquire.indexes import LoadedIndex, load_indexes
 from apkiln.acquire.keyring import KeySource, load_keyring
-from apkiln.acquire.packages import SelectedPackage
 from apkiln.acquire.repositories import Repository, parse_repositories
+from apkiln.acquire.selection import SelectedPackage
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
 from apkiln.core.named_tuple import NamedTuple

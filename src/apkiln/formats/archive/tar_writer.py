@@ -32,10 +32,21 @@ _BLANKS = b"        "
 _NO_DEVICE = b"0000000\0"
 _NUL_DEVICE = bytes(8)
 _TYPE_BYTES = {kind: kind.value.encode() for kind in EntryType}
-_MODES = tuple(b"%07o\0" % mode for mode in range(0o10000))
 _WITH_XATTRS = (EntryType.FILE, EntryType.DIRECTORY)
 _LINKS = (EntryType.SYMLINK, EntryType.HARDLINK)
 _DEVICES = (EntryType.CHARACTER, EntryType.BLOCK)
+
+
+class _Modes(dict[int, bytes]):
+    """The field of each mode that was asked for."""
+
+    def __missing__(self, mode: int) -> bytes:
+        assert 0 <= mode < 0o10000, f"{mode:o} is no mode"
+        field = self[mode] = b"%07o\0" % mode
+        return field
+
+
+_MODES = _Modes()
 
 
 @value
