@@ -103,11 +103,11 @@ def _requested(arguments: argparse.Namespace, context: Context) -> _Requested:
 
 _CODE = ("core", "formats", "image", "rootfs")
 """Where the code lies that decides about the bytes of an image of given packages."""
-_DECISIVE = (
-    "sbom", "sbom_lenient", "sbom_formats", "layer_compression", "scripts", "strict_origin", "no_identical", "force_overwrite",
-    "allow_devices", "allow_missing_bundle",
-)  # fmt: skip
-"""Arguments that decide about an image beside the plan."""
+_ELSEWHERE = frozenset({
+    "attach_sbom", "cache_dir", "command", "config", "dry_run", "force", "image_refs", "jobs", "json", "local", "log_format",
+    "no_arch_suffix", "offline", "out", "output", "plain_http", "quiet", "retries", "sbom_path", "tag", "verbose",
+})  # fmt: skip
+"""Arguments that decide nothing about the bytes of an image beside its plan and name; all others are taken to."""
 
 
 def _described(request: _Requested, arguments: argparse.Namespace, context: Context, reference: Reference) -> tuple[object, ...]:
@@ -127,7 +127,7 @@ def _described(request: _Requested, arguments: argparse.Namespace, context: Cont
         resolution.keyring,
         request.revision,
         reference.name,
-        [getattr(arguments, name) for name in _DECISIVE],
+        sorted((name, value) for name, value in vars(arguments).items() if name not in _ELSEWHERE),
     )
 
 
