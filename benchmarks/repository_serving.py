@@ -154,18 +154,17 @@ class Publisher(threading.Thread):
 def kinds(port: int) -> dict[str, tuple[Ask, ...]]:
     """What is measured, by name."""
     big, small, package = "/os/x86_64/APKINDEX.tar.gz", "/small/x86_64/APKINDEX.tar.gz", "/small/x86_64/tool-0-1-r0.apk"
-    tag = call(f"http://127.0.0.1:{port}{big}", "HEAD")[1]["etag"]
-    known = f"If-None-Match: {tag}\r\n"
+    known = {path: f"If-None-Match: {call(f'http://127.0.0.1:{port}{path}', 'HEAD')[1]['etag']}\r\n" for path in (big, small)}
     return {
         "HEAD of the large index": (Ask("HEAD", big),),
-        "GET of the large index, unchanged": (Ask("GET", big, known),),
+        "GET of the large index, unchanged": (Ask("GET", big, known[big]),),
         "GET of a small index": (Ask("GET", small),),
         "HEAD of a package": (Ask("HEAD", package),),
         "GET of a package": (Ask("GET", package),),
         "GET of the pointer": (Ask("GET", "/os/current"),),
         "generation.json": (Ask("GET", "/os/generation.json"),),
         "all of them in turn": (
-            Ask("HEAD", big), Ask("GET", big, known), Ask("GET", small), Ask("HEAD", package), Ask("GET", package),
+            Ask("HEAD", big), Ask("GET", small, known[small]), Ask("GET", small), Ask("HEAD", package), Ask("GET", package),
             Ask("GET", "/os/generation.json"),
         ),
     }  # fmt: skip
