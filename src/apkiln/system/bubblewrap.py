@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import binascii
 import json
+import marshal
 import os
 import resource
 import shutil
@@ -10,10 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from apkiln.core.errors import EnvironmentFault, UnavailableError
 from apkiln.core.origin import Origin
@@ -93,7 +95,7 @@ class BubblewrapSandbox:
                 "mapping": None if mapping.is_single else _mapping_plan(mapping),
                 "user_namespace": True,
             }
-            command = (sys.executable, "-I", "-S", sandbox_launch.__file__, json.dumps(plan))
+            command = (sys.executable, "-I", "-S", sandbox_launch.__file__, _argument(plan))
             done = subprocess.run(command, capture_output=True, check=False, env={}, pass_fds=(status.fileno(),))
         if done.returncode:
             message = "files of the sandbox could not be taken over"
@@ -263,6 +265,11 @@ def _launch_plan(
     }
 
 
+def _argument(plan: Mapping[str, Any]) -> str:
+    """The one argument of `sandbox_launch`; by way of JSON, which leaves plain values."""
+    return binascii.b2a_base64(marshal.dumps(json.loads(json.dumps(plan))), newline=False).decode()
+
+
 def _mapping_plan(mapping: IdMapping) -> dict[str, object]:
     programs = list(mapping.programs) if all(mapping.programs) else []
     return {"uid_map": mapping.users, "gid_map": mapping.groups, "programs": programs}
@@ -279,7 +286,7 @@ def _started(spec: SandboxSpec, plan: dict[str, object], descriptors: tuple[int,
     captured = spec.streams in (Streams.CAPTURE, Streams.LINES)
     joined = subprocess.STDOUT if spec.streams is Streams.LINES else subprocess.PIPE
     process = subprocess.Popen(
-        (sys.executable, "-I", "-S", sandbox_launch.__file__, json.dumps(plan)),
+        (sys.executable, "-I", "-S", sandbox_launch.__file__, _argument(plan)),
         stdin=subprocess.DEVNULL if captured else None,
         stdout=subprocess.PIPE if captured else None,
         stderr=joined if captured else None,

@@ -1,5 +1,6 @@
-"""Prepares a mount namespace and becomes bubblewrap.  Started as a script of its own, with one JSON argument; imports
-nothing of the product, because it must start in milliseconds and runs between `fork` and the sandboxed program.
+"""Prepares a mount namespace and becomes bubblewrap.  Started as a script of its own, with one argument (a dictionary by
+`marshal`, in base 64); imports nothing of the product and few modules at all, because it must start in milliseconds and runs
+between `fork` and the sandboxed program.
 
 Argument members: `bubblewrap` (argv), `status` (descriptor), `root`, `scratch` (empty host directory), `overlay` (bool),
 `scratch_size` (bytes), `mount_points` (names of directories to make in an overlay root), `user_namespace` (bool), `user`,
@@ -14,16 +15,20 @@ this program becomes that one.  Failure: one line on standard error that starts 
 
 from __future__ import annotations
 
+import binascii
 import ctypes
-import json
+import marshal
 import os
 import resource
-import signal
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
+KILL = 9
 MS_REC_PRIVATE = 0x4000 | 0x40000
 MS_BIND_REC = 0x1000 | 0x4000
 
@@ -34,7 +39,7 @@ class Refused(Exception):
 
 def main(argument: str) -> None:
     """Prepare and replace this process; returns only by raising Refused or OSError."""
-    plan: dict[str, Any] = json.loads(argument)
+    plan: dict[str, Any] = marshal.loads(binascii.a2b_base64(argument))
     os.umask(0o022)
     for path in plan["join"]:
         _write(path, "0")
@@ -123,7 +128,7 @@ def _unshare_with(mapping: dict[str, Any]) -> None:
     os.close(ready)
     if _libc().unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0:
         number = ctypes.get_errno()
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, KILL)
         os.waitpid(child, 0)
         raise Refused(f"unshare: {os.strerror(number)}")
     os.close(begin)
@@ -191,7 +196,9 @@ def _libc() -> ctypes.CDLL:
 
 
 def _report(argument: str, fault: Exception) -> None:
-    os.write(json.loads(argument)["status"], json.dumps({"launch-error": str(fault)}).encode() + b"\n")
+    import json
+
+    os.write(marshal.loads(binascii.a2b_base64(argument))["status"], json.dumps({"launch-error": str(fault)}).encode() + b"\n")
     sys.stderr.write(f"sandbox: {fault}\n")
 
 
