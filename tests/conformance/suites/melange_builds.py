@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
-from tests.conformance.suites.commands import Answer, run_command
+from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Difference, Outcome, Suite, judged
+from tests.conformance.suites.commands import Answer, run_command, run_judged
+from tests.conformance.suites.melange_ways import OwnEntry, Recording
 
 _SBOM = "var/lib/db/sbom"
 _TYPES = {"FILE": "file", "DIRECTORY": "dir", "SYMLINK": "symlink", "HARDLINK": "hardlink"}
@@ -31,6 +32,7 @@ _OURS = frozenset(
 )
 """Linters that the peer has not."""
 _INDEX = "PVATUoLmtcDprki"
+_LISTED = {"D": "depend", "p": "provides", "r": "replaces"}
 _ELSEWHERE = "melange-runs is built with bubblewrap on x86-64 Linux"
 
 
@@ -70,20 +72,39 @@ def _case(row: Mapping[str, Any], case: Path, work: Path, common: tuple[str, ...
     directory.mkdir()
     shutil.copy(case / f"{name}.yaml", directory)
     environment = {"APKILN_CACHE": str(work / "cache"), **row["env"]}
-    answer = run_command(["melange", "build", f"{name}.yaml", *common, *row["args"]], directory, environment)
+    answer = run_judged(["melange", "build", f"{name}.yaml", *common, *row["args"]], directory, environment)
     facts = json.loads((case / "facts.json").read_text(encoding="utf-8"))
+    recording = Recording.of(row, (case / f"{name}.yaml").read_text(encoding="utf-8"), _text_of(case / "log.txt"))
     wrong = _result(row, answer, directory / "out")
-    yield _outcome(wrong, name, "result")
+    yield _judged(name, "result", [Difference(wrong, _why(recording, answer))] if wrong else ())
     if wrong or answer.code or not row["packages"]:
         return
     packages = {package["file"]: package for package in facts["packages"]}
     ours = {file: _read(directory / "out/x86_64" / file) for file in packages}
-    for score, compare in (("information", _information), ("files", _files), ("scripts", _scripts), ("bills", _bills)):
-        wrong = next((f"{file}: {text}" for file, fact in packages.items() if (text := compare(fact, ours[file]))), "")
-        yield _outcome(wrong, name, score)
-    yield _outcome(_index(facts, directory / "out/x86_64/APKINDEX.tar.gz"), name, "index")
-    yield _outcome(_lint(facts, directory), name, "lint")
+
+    def compared(compare: Callable[[Mapping[str, Any], _Package, Recording], Iterable[Difference]]) -> Iterator[Difference]:
+        return (found.at(file) for file, fact in packages.items() for found in compare(fact, ours[file], recording))
+
+    yield _judged(name, "information", compared(_information))
+    yield _judged(name, "files", compared(_files))
+    yield _judged(name, "scripts", compared(_scripts))
+    yield _judged(name, "bills", compared(_bills))
+    yield _judged(name, "index", _index(facts, directory / "out/x86_64/APKINDEX.tar.gz", recording, ours.values()))
+    yield _judged(name, "lint", _lint(facts, directory, recording))
     shutil.rmtree(directory)
+
+
+def _judged(name: str, score: str, differences: Iterable[Difference]) -> Outcome:
+    return judged(f"cases/{name}/facts.json", name, score, differences)
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _why(recording: Recording, answer: Answer) -> str:
+    """The cause of another result than the recorded one."""
+    return recording.of_refusal(answer) if answer.code and not recording.row["rc"] else recording.of_acceptance()
 
 
 def _copy_sources(source: Path, target: Path) -> None:
@@ -92,10 +113,6 @@ def _copy_sources(source: Path, target: Path) -> None:
     for path in source.iterdir():
         shutil.copy(path, target)
         (target / path.name).chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
-
-
-def _outcome(wrong: str, name: str, score: str) -> Outcome:
-    return Outcome(FAILED if wrong else PASSED, f"cases/{name}/facts.json", name, wrong, score)
 
 
 def _result(row: Mapping[str, Any], answer: Answer, output: Path) -> str:
@@ -118,15 +135,27 @@ class _Package:
 
         self.bills: dict[str, bytearray] = {}
         self._open: bytearray | None = None
+        self._heads: dict[str, bytes] = {}
+        self._path = ""
         self.contents = read_package(BytesIO(data), DEFAULT_LIMITS, sink=self)
         self.information = write(self.contents.info).decode()
 
     def entry(self, entry: Any) -> None:
         self._open = self.bills.setdefault(entry.path, bytearray()) if entry.path.startswith(f"{_SBOM}/") else None
+        self._path = entry.path
 
     def content(self, chunk: bytes) -> None:
         if self._open is not None:
             self._open += chunk
+        if len(self._heads.get(self._path, b"")) < 64:
+            self._heads[self._path] = self._heads.get(self._path, b"") + chunk[:64]
+
+    @property
+    def damaged(self) -> frozenset[str]:
+        """Names of files that begin as ELF and are too short to be."""
+        return frozenset(
+            path.rpartition("/")[2] for path, head in self._heads.items() if head.startswith(b"\x7fELF") and len(head) < 52
+        )
 
 
 def _read(path: Path) -> _Package:
@@ -142,25 +171,31 @@ def _lines(text: str) -> dict[str, list[str]]:
     return found
 
 
-def _information(fact: Mapping[str, Any], package: _Package) -> str:
-    return _different(_lines(fact["pkginfo"]), _lines(package.information))
+def _information(fact: Mapping[str, Any], package: _Package, recording: Recording) -> Iterator[Difference]:
+    recorded, got = _lines(fact["pkginfo"]), _lines(package.information)
+    one, two = ([f"{key} = {value}" for key, values in side.items() for value in values] for side in (recorded, got))
+    return recording.of_relations(one, two, package.damaged)
 
 
-def _files(fact: Mapping[str, Any], package: _Package) -> str:
+def _files(fact: Mapping[str, Any], package: _Package, recording: Recording) -> Iterator[Difference]:
     (data,) = (member for member in fact["members"] if member["role"] == "data")
     recorded = {entry["path"]: _recorded_entry(entry) for entry in data["entries"]}
     got = {item.entry.path: _own_entry(item) for item in package.contents.entries}
-    return _different(recorded, got)
+    for path in sorted(recorded.keys() | got.keys()):
+        one, two = recorded.get(path), got.get(path)
+        if one != two:
+            cause = recording.of_entry(package.contents.info.name, one, two, got.get(two[5]) if two is not None else None)
+            yield Difference(f"{path}: recorded {str(one)[:300]}, got {str(two)[:300]}", cause)
 
 
-def _recorded_entry(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+def _recorded_entry(entry: Mapping[str, Any]) -> OwnEntry:
     pax = {key.removeprefix("SCHILY.xattr."): value for key, value in entry.get("pax", {}).items() if "xattr" in key}
     content = "" if entry["path"].startswith(f"{_SBOM}/") else entry.get("sha256", "")
     owner = (entry["uid"], entry["gid"])
     return (entry["type"], entry["mode"], *owner, entry["mtime"], entry.get("linkname", ""), content, tuple(sorted(pax.items())))
 
 
-def _own_entry(item: Any) -> tuple[Any, ...]:
+def _own_entry(item: Any) -> OwnEntry:
     entry = item.entry
     content = "" if entry.path.startswith(f"{_SBOM}/") or not item.sha256 else item.sha256.hex()
     xattrs = tuple((name, _text(value)) for name, value in entry.xattrs)
@@ -178,14 +213,14 @@ def _text(value: bytes) -> str:
     return text if text.isprintable() else "base64:" + base64.b64encode(value).decode()
 
 
-def _scripts(fact: Mapping[str, Any], package: _Package) -> str:
+def _scripts(fact: Mapping[str, Any], package: _Package, recording: Recording) -> Iterator[Difference]:
     recorded = {name.lstrip("."): text for name, text in fact["control_files"].items() if name != ".melange.yaml"}
-    return _different(recorded, {name: text.decode() for name, text in package.contents.scripts})
+    return _differences(recorded, {name: text.decode() for name, text in package.contents.scripts})
 
 
-def _bills(fact: Mapping[str, Any], package: _Package) -> str:
+def _bills(fact: Mapping[str, Any], package: _Package, recording: Recording) -> Iterator[Difference]:
     recorded = {path: _bill(value) for path, value in (fact.get("sbom") or {}).items()}
-    return _different(recorded, {path: _bill(json.loads(text)) for path, text in package.bills.items() if text})
+    return _differences(recorded, {path: _bill(json.loads(text)) for path, text in package.bills.items() if text})
 
 
 def _bill(document: Mapping[str, Any]) -> Any:
@@ -200,10 +235,18 @@ def _bill(document: Mapping[str, Any]) -> Any:
     return listed, relations
 
 
-def _index(facts: Mapping[str, Any], path: Path) -> str:
+def _index(facts: Mapping[str, Any], path: Path, recording: Recording, packages: Iterable[_Package]) -> Iterator[Difference]:
     from apkiln.formats.apk.index import read_index
 
-    return _different(_records(facts["index"]), _records(read_index(path.read_bytes()).text.decode()))
+    recorded, got = _records(facts["index"]), _records(read_index(path.read_bytes()).text.decode())
+    damaged = frozenset(name for package in packages for name in package.damaged)
+    for name in sorted(recorded.keys() | got.keys()):
+        one, two = (_listed(side.get(name, {})) for side in (recorded, got))
+        yield from (found.at(name) for found in recording.of_relations(one, two, damaged))
+
+
+def _listed(fields: Mapping[str, list[str]]) -> list[str]:
+    return [f"{_LISTED.get(letter, letter)} = {item}" for letter, items in fields.items() for item in items]
 
 
 def _records(text: Any) -> dict[str, dict[str, list[str]]]:
@@ -215,12 +258,17 @@ def _records(text: Any) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def _lint(facts: Mapping[str, Any], directory: Path) -> str:
+def _lint(facts: Mapping[str, Any], directory: Path, recording: Recording) -> Iterator[Difference]:
     recorded = {name: _findings(value) for name, value in (facts.get("lint") or {}).items()}
     got = {path.name: _findings(json.loads(path.read_text())) for path in directory.rglob("lint-*.json")}
-    for name, found in got.items():  # the peer names no paths for some of its linters
-        found.update({linter: [] for linter in found if recorded.get(name, {}).get(linter) == []})
-    return _different({k: v for k, v in recorded.items() if v}, {k: v for k, v in got.items() if v})
+    for name in sorted(recorded.keys() | got.keys()):
+        one, two = recorded.get(name, {}), got.get(name, {})
+        for linter in sorted(one.keys() | two.keys()):
+            if not one.get(linter) and linter in one and linter in two:
+                continue  # the peer names no paths for some of its linters
+            if one.get(linter) != two.get(linter):
+                text = f"{name}: {linter}: recorded {str(one.get(linter))[:300]}, got {str(two.get(linter))[:300]}"
+                yield Difference(text, recording.of_finding(linter, one.get(linter), two.get(linter)))
 
 
 def _findings(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,12 +280,15 @@ def _findings(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _different(recorded: Mapping[Any, Any], got: Mapping[Any, Any]) -> str:
-    """The first difference."""
+def _differences(recorded: Mapping[Any, Any], got: Mapping[Any, Any]) -> Iterator[Difference]:
     for key in sorted(recorded.keys() | got.keys(), key=str):
         if recorded.get(key) != got.get(key):
-            return f"{key}: recorded {str(recorded.get(key))[:300]}, got {str(got.get(key))[:300]}"
-    return ""
+            yield Difference(f"{key}: recorded {str(recorded.get(key))[:300]}, got {str(got.get(key))[:300]}")
+
+
+def _different(recorded: Mapping[Any, Any], got: Mapping[Any, Any]) -> str:
+    """The first difference."""
+    return next((found.text for found in _differences(recorded, got)), "")
 
 
 def tests(folder: Path) -> Iterable[Outcome]:

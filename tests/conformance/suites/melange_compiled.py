@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 from backports.zstd import DecompressionParameter, ZstdDecompressor
-from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Difference, Outcome, Suite, judged
+from tests.conformance.suites.melange_ways import Recording
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ApkilnError
@@ -172,26 +173,34 @@ def runs(folder: Path) -> Iterable[Outcome]:
     for row in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["cases"]:
         name = row["name"]
         refused = any(mark in text for text in row["error"] for mark in _REFUSED_WHEN_COMPILED)
-        wrong = _run(folder / "cases" / name, row["args"], refused, library, built_in)
-        yield Outcome(FAILED if wrong else PASSED, f"cases/{name}/{name}.yaml", name, wrong)
+        found = _run(folder / "cases" / name, row, refused, library, built_in)
+        yield judged(f"cases/{name}/{name}.yaml", name, "", found)
 
 
-def _run(case: Path, arguments: list[str], refused: bool, library: PipelineLibrary, built_in: frozenset[str]) -> str:
-    options = tuple(value for flag, value in pairwise(arguments) if flag == "--build-option")
+def _run(
+    case: Path, row: dict[str, Any], refused: bool, library: PipelineLibrary, built_in: frozenset[str]
+) -> Iterator[Difference]:
+    options = tuple(value for flag, value in pairwise(row["args"]) if flag == "--build-option")
+    content = (case / f"{case.name}.yaml").read_bytes()
+    recording = Recording.of(row, content.decode("utf-8", "replace"), "")
     recorded = _embedded_document(case)
     settings = EvaluationSettings(options=options, commit="1" * 40)
     try:
-        loaded = load((case / f"{case.name}.yaml").read_bytes(), case.name, settings)
+        loaded = load(content, case.name, settings)
         got = document(embedded(resolve(loaded, Arch.parse("x86_64"), library, CompilationSettings(strict=True)).definition))
     except ApkilnError as fault:
-        return "" if refused or fault.reason == "not-targeted" else str(fault)
+        if not refused and fault.reason != "not-targeted":
+            yield Difference(str(fault), recording.of_faults(fault))
+        return
     if refused:
-        return "accepted, although the peer refuses it"
+        yield Difference("accepted, although the peer refuses it", recording.of_acceptance())
+        return
     if recorded is None:
-        return ""
+        return
     kept = {key: value for key, value in _texts(got).items() if key != "environment"}
     recorded = {key: value for key, value in recorded.items() if key != "environment"}
-    return next(differences(canonical(recorded, built_in), canonical(kept, built_in)), "")
+    for text in differences(canonical(recorded, built_in), canonical(kept, built_in)):
+        yield Difference(text, recording.of_document(text))
 
 
 def _embedded_document(case: Path) -> dict[str, Any] | None:

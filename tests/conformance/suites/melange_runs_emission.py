@@ -8,9 +8,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Outcome, Suite
+from tests.conformance.scoring import SKIPPED, Difference, Outcome, Suite, judged
 from tests.conformance.suites.melange_definitions import is_runs
 from tests.conformance.suites.melange_emission import compared_bills, content_of, emitted
+from tests.conformance.suites.melange_ways import Recording
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ApkilnError
@@ -56,23 +57,39 @@ def emissions(folder: Path) -> Iterable[Outcome]:
             yield Outcome(SKIPPED, "manifest.json", row["name"], reason)
             continue
         facts = json.loads((place / "facts.json").read_text(encoding="utf-8"))
-        for score, wrong in _compared(row, place, packages, facts):
-            yield Outcome(FAILED if wrong else PASSED, f"cases/{row['name']}", row["name"], wrong, score)
+        text = (place / f"{row['name']}.yaml").read_text(encoding="utf-8")
+        log = place / "log.txt"
+        recording = Recording.of(row, text, log.read_text(encoding="utf-8") if log.exists() else "")
+        for score, found in _compared(recording, place, packages, facts):
+            yield judged(f"cases/{row['name']}", row["name"], score, found)
 
 
-def _compared(row: Row, place: Path, packages: list[Path], facts: Row) -> Iterator[tuple[str, str]]:
+def _compared(recording: Recording, place: Path, packages: list[Path], facts: Row) -> Iterator[tuple[str, list[Difference]]]:
+    trees = [_tree(path) for path in packages]
     try:
-        files = emitted(_request(row, place), [_tree(path) for path in packages])
+        files = emitted(_request(dict(recording.row), place), trees)
     except ApkilnError as error:
-        yield "emission", f"refused: {error}"
+        yield "emission", [Difference(f"refused: {error}", recording.of_faults(error))]
         return
-    for path, wanted in zip(packages, facts["packages"], strict=True):
+    for path, tree, wanted in zip(packages, trees, facts["packages"], strict=True):
         package = files[path.name]
-        yield "pkginfo", _information(package, wanted["pkginfo"])
-        yield "entries", _entries(package, wanted)
-        name, bill = next(iter(wanted["sbom"].items()))
-        yield "sbom", compared_bills(_plain(json.loads(content_of(package, name))), _plain(bill))
-        yield "lint", _findings(files, f"lint-{path.name.removesuffix('.apk')}.json", facts.get("lint", {}))
+        one, two = (_lines(text) for text in (wanted["pkginfo"], content_of_control(package)))
+        yield "pkginfo", list(recording.of_relations(one, two, _damaged(tree)))
+        for score, wrong in _other_scores(files, package, path, wanted, facts):
+            yield score, [Difference(wrong)] if wrong else []
+
+
+def _damaged(tree: OutputTree) -> frozenset[str]:
+    """Names of files that begin as ELF and are too short to be."""
+    short = (entry.path for entry in tree.entries if entry.type is EntryType.FILE and entry.size < 52)
+    return frozenset(path.rpartition("/")[2] for path in short if b"".join(tree.content(path)).startswith(b"\x7fELF"))
+
+
+def _other_scores(files: dict[str, bytes], package: bytes, path: Path, wanted: Row, facts: Row) -> Iterator[tuple[str, str]]:
+    yield "entries", _entries(package, wanted)
+    name, bill = next(iter(wanted["sbom"].items()))
+    yield "sbom", compared_bills(_plain(json.loads(content_of(package, name))), _plain(bill))
+    yield "lint", _findings(files, f"lint-{path.name.removesuffix('.apk')}.json", facts.get("lint", {}))
 
 
 def _request(row: Row, place: Path) -> EmissionRequest:
@@ -120,11 +137,6 @@ def _tree(path: Path) -> OutputTree:
         if not any(entry.path.startswith(f"{directory}/") for entry in entries):
             entries = [entry for entry in entries if entry.path != directory]
     return OutputTree(read.info.name, tuple(entries), lambda name: (contents[name],))
-
-
-def _information(package: bytes, wanted: str) -> str:
-    one, two = (_lines(text) for text in (content_of_control(package), wanted))
-    return "" if one == two else f"{sorted(one ^ two)}"
 
 
 def _lines(text: str) -> set[str]:
@@ -190,10 +202,18 @@ def _findings(files: dict[str, bytes], name: str, wanted: Row) -> str:
     got = json.loads(files[name])["findings"]
     two = wanted.get(name, {"findings": {}})["findings"]
     found, recorded = (
-        {linter: [row.get("details") for row in rows] for linter, rows in side.items() if linter != _NEVER_FIRES}
+        {linter: [_details(row) for row in rows] for linter, rows in side.items() if linter != _NEVER_FIRES}
         for side in (got, two)
     )
+    # melange gives no details for some linters.
+    found |= {linter: rows for linter, rows in recorded.items() if linter in found and not any(rows)}
     return "" if found == recorded else f"{found}, wanted {recorded}"
+
+
+def _details(row: Row) -> Any:
+    """Details of a finding, without the quotes that melange puts around names of Python modules."""
+    found = row.get("details")
+    return found | {"packages": [name.strip('"') for name in found["packages"]]} if found and "packages" in found else found
 
 
 SUITES = (Suite("melange-runs/emission", is_runs, emissions),)

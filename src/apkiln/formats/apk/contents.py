@@ -36,6 +36,8 @@ class PackageInfo(NamedTuple):
     packager: str = ""
     comments: tuple[str, ...] = ()
     """Comment lines without `# `, in order (for example `deb-version = …`)."""
+    licenses: tuple[str, ...] = ()
+    """The `license` lines where there are several; `license` is then all of them as one expression."""
 
     @property
     def name_version(self) -> str:

@@ -11,7 +11,7 @@ from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.archive.entry import ContentEntry
 
 _LISTS = ("depends", "provides", "install_if", "replaces", "triggers", "comments")
-_FIELDS = tuple(field for field in PackageInfo._fields if field not in (*_LISTS, "data_hash"))
+_FIELDS = tuple(field for field in PackageInfo._fields if field not in (*_LISTS, "data_hash", "licenses"))
 _ENTRY_FIELDS = ("type", "mode", "uid", "gid", "uname", "gname", "mtime", "target", "device", "xattrs")
 _RECORD_LISTS = ("depends", "provides", "install_if")
 _DATABASE_ONLY = frozenset({"replaces", "replaces_priority", "repository_tag", "flags"})

@@ -25,7 +25,7 @@ _PLACE = "control/.PKGINFO"
 def parse(content: bytes, *, tolerant: bool = False) -> PackageInfo:
     """Read `.PKGINFO`; every fault of the file is raised together, each with its line.
 
-    Several `license` lines are joined with ` AND `.  Keys may come in any order; unknown ones are ignored.  Reasons:
+    Several `license` lines become one expression too.  Keys may come in any order; unknown ones are ignored.  Reasons:
     `pkginfo-not-utf8`, `pkginfo-control-character`, `pkginfo-missing-key`, `pkginfo-repeated-key`, `pkginfo-number`,
     `pkginfo-name`, `pkginfo-version`, `pkginfo-arch`, `pkginfo-data-hash`.  `tolerant`: of a repeated key the last counts,
     versions need not be valid, and `datahash` may be absent.
@@ -48,13 +48,14 @@ def _info(values: dict[str, list[str]], comments: tuple[str, ...]) -> PackageInf
     def items(key: str) -> tuple[str, ...]:
         return tuple(" ".join(values.get(key, ())).split())
 
+    licences = tuple(item for item in values.get("license", ()) if item)
     return PackageInfo(
         name=last("pkgname"),
         version=last("pkgver"),
         arch=last("arch"),
         description=last("pkgdesc"),
         url=last("url"),
-        license=" AND ".join(item for item in values.get("license", ()) if item),
+        license=joined_licences(licences),
         origin=last("origin"),
         maintainer=last("maintainer"),
         commit=last("commit"),
@@ -70,7 +71,14 @@ def _info(values: dict[str, list[str]], comments: tuple[str, ...]) -> PackageInf
         data_hash=last("datahash"),
         packager=last("packager"),
         comments=comments,
+        licenses=licences if len(licences) > 1 else (),
     )
+
+
+def joined_licences(licences: tuple[str, ...]) -> str:
+    """All of them as one expression.  Alternatives get parentheses, or joining changes them."""
+    several = len(licences) > 1
+    return " AND ".join(f"({text})" if several and " OR " in text else text for text in licences)
 
 
 def _collect(text: str, faults: FaultCollector, tolerant: bool) -> tuple[dict[str, list[str]], list[str], dict[str, int]]:
@@ -162,8 +170,7 @@ def lines(info: PackageInfo) -> Iterator[str]:
     for key, value in (("maintainer", info.maintainer), ("packager", info.packager), ("builddate", info.build_date)):
         if value:
             yield f"{key} = {value}"
-    if info.license:
-        yield f"license = {info.license}"
+    yield from (f"license = {item}" for item in info.licenses or (info.license,) if item)
     yield from (f"depend = {item}" for item in info.depends)
     yield from (f"provides = {item}" for item in info.provides)
     yield from _joined("install_if", info.install_if)

@@ -192,11 +192,12 @@ def _emission(
     packages = tuple(GuestPackage(item.record, item.repository) for item in guest.resolved.plan.packages)
     users = {user.username: user for user in request.definition.environment.accounts.users}
     groups = {group.groupname: group for group in request.definition.environment.accounts.groups}
+    steps = identity_of(request.definition.environment)  # whoever runs the steps owns what they make, which means nothing
     accounts = GuestAccounts(
         guest.trees.users or ((0, "root"),),
         guest.trees.groups or ((0, "root"),),
-        users["build"].uid if "build" in users else 1000,
-        groups["build"].gid if "build" in groups else 1000,
+        steps.user or (users["build"].uid if "build" in users else 1000),
+        steps.group or (groups["build"].gid if "build" in groups else 1000),
     )
     return replace(emission, materials=materials, guest=packages, accounts=accounts)
 

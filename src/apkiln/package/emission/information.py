@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import apkiln
 from apkiln.formats.apk.contents import PackageInfo
+from apkiln.formats.apk.pkginfo import joined_licences
 from apkiln.formats.yamlnode.reader import Text
 from apkiln.package.analysis.conclusion import Analysis
 from apkiln.package.definition.model import NOWHERE, PackageDefinition, Scriptlets
@@ -27,7 +28,7 @@ def information(request: EmissionRequest, part: PackagePart, analysis: Analysis)
         arch=request.arch.apk,
         description=" ".join(part.description.split()),
         url=part.url,
-        license=_joined(licences),
+        license=joined_licences(licences),
         origin=part.name if request.strip_origin else main.name.text,
         maintainer=request.namespace,
         commit=part.commit or request.git_commit,
@@ -39,18 +40,13 @@ def information(request: EmissionRequest, part: PackagePart, analysis: Analysis)
         replaces_priority=priority(dependencies.replaces_priority.text),
         triggers=tuple(item.text for item in part.scriptlets.trigger.paths),
         comments=(f"{GENERATOR} {apkiln.__version__}", *(f"vendored = {item}" for item in analysis.vendored)),
+        licenses=licences if len(licences) > 1 else (),
     )
 
 
 def priority(text: str) -> int:
     """The number of a declared priority.  apk knows none below 0, and reads those as 0."""
     return max(0, int(text or 0))
-
-
-def _joined(licences: tuple[str, ...]) -> str:
-    """One line: of several `license` lines apk keeps the last.  Alternatives get parentheses, or joining changes them."""
-    several = len(licences) > 1
-    return " AND ".join(f"({text})" if several and " OR " in text else text for text in licences)
 
 
 def scripts(scriptlets: Scriptlets) -> Iterator[tuple[str, bytes]]:

@@ -42,7 +42,7 @@ class GuestAccounts(NamedTuple):
     users: tuple[tuple[int, str], ...] = ((0, "root"),)
     groups: tuple[tuple[int, str], ...] = ((0, "root"),)
     build_user: int = 1000
-    """Files of this user become root's."""
+    """Files of this user, who runs the steps, become root's."""
     build_group: int = 1000
 
 

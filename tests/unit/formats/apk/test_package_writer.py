@@ -276,3 +276,10 @@ def test_a_package_written_around_its_data_is_the_same_package() -> None:
     with pytest.raises(VerificationError) as caught:
         write_around(PackageDraft(INFO, ()), data, [b"other"], canonical_codec(), output.append)
     assert caught.value.reason == "data-hash-mismatch"
+
+
+def test_several_licences_are_a_line_each_and_one_expression() -> None:
+    info = PackageInfo("a", "1", "x86_64", license="MIT AND (0BSD OR Zlib)", licenses=("MIT", "0BSD OR Zlib"), data_hash="0" * 64)
+    text = pkginfo.write(info)
+    assert b"license = MIT\nlicense = 0BSD OR Zlib\n" in text
+    assert pkginfo.parse(text) == info

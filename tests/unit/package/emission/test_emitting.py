@@ -110,6 +110,7 @@ subpackages: [{name: demo-dev, commit: abc}]
     assert info.provides == ("cmd:a=1.2-r3", "so-ver:liba.so.1=1.2-r3", "so:liba.so.1=1", "v=1")
     assert (info.replaces, info.provider_priority, info.replaces_priority) == (("b", "a"), 5, 6)
     assert (info.triggers, info.license, info.origin) == (("/a", "/b"), "MIT AND (0BSD OR Apache-2.0)", "demo")
+    assert info.licenses == ("MIT", "0BSD OR Apache-2.0")  # a line each; `license` is what they say together
     assert dict(contents.scripts) == {"post-install": b"#!/bin/sh\n:\n", "trigger": b"#!/bin/sh\n:\n"}
     assert contents.other_control == (".melange.yaml",)
     assert {item.entry.mtime for item in contents.entries} == {7}
