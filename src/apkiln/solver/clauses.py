@@ -55,7 +55,8 @@ class RuleBase:
         """One per world item, in order."""
         self._world_items = dict(zip(self.switches, self.world, strict=True))
         self.unasked = self.solver.variable()
-        """Assume the negation, and every package must be called for by an item it may be picked for (§9)."""
+        """Assume the negation, and every package must be called for by an item it may be picked for (§9); otherwise those with an
+        install_if need not be."""
         self._askers: dict[str, list[Candidate]] = {}
         """Name → packages that depend on it."""
         self._reach()
@@ -235,7 +236,8 @@ class RuleBase:
         callers = self.supported.get(candidate)
         if callers is not None:
             fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
-            givers = [*(self._switch(fact) if self._explain else ()), self.unasked, *callers]
+            switch = self._switch(fact) if self._explain else ()
+            givers = [*switch, *((self.unasked,) if candidate.install_if else ()), *callers]
             self._grants[variable] = givers
             yield [*givers, -variable]
 
