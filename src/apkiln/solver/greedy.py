@@ -207,6 +207,8 @@ class GreedyRun:
         name.has_options = len(distinct) > 1 or any(not candidate.tag_allowed for candidate in distinct)
         if not distinct or not name.requirers:
             return
+        for candidate in distinct:
+            candidate.counted = True
         if len(distinct) == 1:
             self._apply_depends(distinct[0], conflicts=False)
         else:

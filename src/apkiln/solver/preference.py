@@ -34,6 +34,7 @@ def compare(a: Provide, b: Provide, name: Name) -> int:
         return order or _by_version(a, b, wish)
     order = (
         _sign(one.selectable, two.selectable)
+        or _sign(one.counted, two.counted)
         or _sign(two.conflicts, one.conflicts)
         or (_sign(_is_installed(a), _is_installed(b)) if wish & KEEP else 0)
         or _sign(one.tag_allowed, two.tag_allowed)

@@ -25,7 +25,7 @@ class Candidate:
     """One package: what its record says, and (below the line) the state of the run that owns the universe."""
 
     __slots__ = (
-        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "defect", "depends", "entered", "explored",
+        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "counted", "defect", "depends", "entered", "explored",
         "failed_install_if", "identity", "inherited_wish", "install_if", "installed", "key", "name", "needs",
         "offers", "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered",
         "unusable", "wish",
@@ -66,6 +66,8 @@ class Candidate:
         self.selectable = True
         """No item and no rival speaks against it so far."""
         self.conflicts = 0
+        self.counted = False
+        """It was among the candidates of a required name when they were looked at."""
         self.wish = 0
         self.inherited_wish = 0
         self.allowed_tags = UNTAGGED
