@@ -327,7 +327,7 @@ class GreedyRun:
             candidate = provide.candidate
             if name.requirers == 0 and not self._may_come_unasked(candidate):
                 continue
-            if name.requirers and not self._may_be_picked(name, provide):
+            if not self._may_be_picked(name, provide):
                 continue
             if best is None or is_better(provide, best, name):
                 best = provide
