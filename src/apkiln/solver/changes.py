@@ -168,7 +168,7 @@ class ChangeList:
             if candidate.wish & REINSTALL:
                 return Change(ChangeKind.REINSTALL, old.installed, selected)
             assert old.installed is not None
-            if old.installed.repository_tag not in ("", selected.tag):
+            if old.installed.repository_tag != selected.tag:
                 return Change(ChangeKind.RETAG, old.installed, selected)
             return None
         order = compare(candidate.record.version, old.record.version)

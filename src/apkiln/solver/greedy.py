@@ -141,14 +141,15 @@ class GreedyRun:
     def _propagate(self, name: Name) -> None:
         if name.locked:
             return
-        if name.check_depends:
-            name.check_depends = False
+        check_depends, check_install_if = name.check_depends, name.check_install_if
+        name.check_depends = name.check_install_if = False
+        if check_depends:
             for provide in name.providers:
                 candidate = provide.candidate
                 if candidate.selectable and not all(self._satisfiable(item, candidate) for item in candidate.depends):
                     self._disqualify(candidate)
-        if name.check_install_if:
-            name.check_install_if = name.may_trigger = False
+        if check_install_if:
+            name.may_trigger = False
             for provide in name.providers:
                 if provide.candidate.selectable and provide.candidate.install_if:
                     name.may_trigger = True

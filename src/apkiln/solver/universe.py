@@ -187,11 +187,12 @@ class Universe:
             candidate.always_allowed = candidate.available = True
 
     def _add_installed(self, records: Sequence[IndexRecord]) -> None:
+        untagged = UNTAGGED if any(not repository.tag for repository, _ in self._repositories) else 0
         for record in records:
             candidate = self._candidate(record)
             candidate.installed = record
             candidate.always_allowed = True
-            candidate.tags |= self.tags.get(record.repository_tag, UNTAGGED)
+            candidate.tags |= self.tags.get(record.repository_tag, 0) if record.repository_tag else untagged
             self.installed.append(candidate)
         for candidate in self.installed:
             self.name(candidate.name).installed = candidate
