@@ -38,19 +38,19 @@ def _neighbours(universe: Universe, name: Name, order: list[Name], partial: bool
     needs = _needs(universe, candidates[0]) if len(candidates) == 1 else _all_needs(universe, candidates)
     for needed in needs:
         needed.reverse_depends.append(name)
+    fresh = []
     for candidate in candidates:
-        if not candidate.entered:
-            candidate.entered = True
+        if not candidate.explored:
+            candidate.explored = True
+            fresh.append(candidate)
             for needed in _needs(universe, candidate):
                 if not needed.discovered:
                     yield needed
     for other in mentioning(universe, name):
         if not other.discovered:
             yield other
-    for candidate in candidates:
-        if not candidate.explored:
-            candidate.explored = True
-            yield from _around(universe, candidate)
+    for candidate in fresh:
+        yield from _around(universe, candidate)
     name.number = len(order)
     order.append(name)
     if partial:

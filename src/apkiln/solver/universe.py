@@ -25,7 +25,7 @@ class Candidate:
     """One package: what its record says, and (below the line) the state of the run that owns the universe."""
 
     __slots__ = (
-        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "counted", "defect", "depends", "entered", "explored",
+        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "counted", "defect", "depends", "explored",
         "failed_install_if", "identity", "inherited_wish", "install_if", "installed", "key", "name", "needs",
         "offers", "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered",
         "unusable", "wish",
@@ -58,8 +58,6 @@ class Candidate:
         self.install_if: tuple[Dependency, ...] = ()
         self.needs: tuple[Name, ...] | None = None
         """Names it depends on, each once; None = not looked up."""
-        self.entered = False
-        """Discovery went to what it depends on."""
         self.explored = False
         """Discovery went on from here."""
         # ---- state of a run
