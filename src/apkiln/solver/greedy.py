@@ -116,8 +116,6 @@ class GreedyRun:
 
     def _disqualify(self, candidate: Candidate) -> None:
         candidate.conflicts += 1
-        if not candidate.selectable:
-            return
         candidate.selectable = False
         self._recheck(self.universe.name(candidate.name))
         for provided_name, _ in candidate.provides:
