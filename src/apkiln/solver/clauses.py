@@ -55,14 +55,18 @@ class RuleBase:
         """One per world item, in order."""
         self._world_items = dict(zip(self.switches, self.world, strict=True))
         self.unasked = self.solver.variable()
-        """Assume the negation, and every package must be called for by an item it may be picked for (§9); otherwise those with an
-        install_if need not be."""
+        """Assume the negation, and every package must be called for by an item it may be picked for (§9); otherwise those of
+        `joining` need not be."""
         self._askers: dict[str, list[Candidate]] = {}
         """Name → packages that depend on it."""
         self._reach()
         self._asked = {item.name for item in self.world if not item.conflict}
         self.supported = self._supported()
         """Packages of which must be said who calls for them, with the literals of those who do."""
+        self.joining = {candidate: self.solver.variable() for candidate in self.supported if candidate.install_if}
+        """Literals that let a package be there for its install_if alone, while `unasked` holds."""
+        for literal in self.joining.values():
+            self.solver.add([-literal, self.unasked])
         if self.universe.tags:
             self._tags()
         if not self.has_grants:
@@ -237,7 +241,8 @@ class RuleBase:
         if callers is not None:
             fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
             switch = self._switch(fact) if self._explain else ()
-            givers = [*switch, *((self.unasked,) if candidate.install_if else ()), *callers]
+            joining = self.joining.get(candidate)
+            givers = [*switch, *((joining,) if joining else ()), *callers]
             self._grants[variable] = givers
             yield [*givers, -variable]
 

@@ -211,7 +211,9 @@ class Search:
     def _join(self, left_out: dict[Candidate, str]) -> dict[Candidate, str]:
         """Let triggered packages join until nothing changes; those that did not, besides the ones given."""
         variables = self._rules.variables
-        self._assumptions = [*self._rules.switches, self._rules.unasked, *(variables[each] for each in self._chosen)]
+        joining = self._rules.joining
+        uncalled = [-literal for literal in joining.values()]
+        self._assumptions = [*self._rules.switches, self._rules.unasked, *uncalled, *(variables[each] for each in self._chosen)]
         while True:
             triggers = Triggers(self._universe, self._world, self._chosen)
             fresh = next((candidate for candidate in triggers.met() if candidate not in left_out), None)
@@ -220,10 +222,12 @@ class Search:
             variable = variables.get(fresh)
             if not self._rules.has_grants:
                 self._solver.choose = Walk(self._rules, newest_first).next
-            if variable is None or not self._rules.solve([*self._assumptions, variable]):
+            without = -joining.get(fresh, 0)
+            wanted = [abs(each) if each == without else each for each in self._assumptions]
+            if variable is None or not self._rules.solve([*wanted, variable]):
                 left_out[fresh] = triggers.obstacle(fresh) or "it does not fit"
                 continue
-            self._assumptions.append(variable)
+            self._assumptions = [*wanted, variable]
             self._chosen[fresh] = None
             self._settle([(item, fresh) for item in fresh.depends if not item.conflict])
 
