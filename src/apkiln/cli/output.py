@@ -20,6 +20,10 @@ class Output:
         """One line of data."""
         self._stream.write(text + "\n")
 
+    def text(self, text: str) -> None:
+        """Text as it is, without a line end of its own."""
+        self._stream.write(text)
+
     def json(self, value: Any) -> None:
         """One JSON document, two-space indent, keys in the order given."""
         self._stream.write(canonical_json.encode_pretty(value).decode())

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     found = document(loaded.evaluated.definition)
     if "{{" in arguments.query:
         text = render(arguments.query, Section("", found))
-        context.output.json({"result": text}) if context.settings.json else context.output.print(text)
+        context.output.json({"result": text}) if context.settings.json else context.output.text(text)
         return 0
     value = find(found, arguments.query)
     if context.settings.json or not isinstance(value, str | int):

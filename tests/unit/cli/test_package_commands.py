@@ -80,7 +80,7 @@ def test_query_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch.dispatch(["melange", "query", "hello.yaml", "{{ .Package.Name }} {{ len .Pipeline }}"]) == 0
     assert dispatch.dispatch(["package", "query", "hello.yaml", "package.version"]) == 0
     assert dispatch.dispatch(["package", "version", "hello.yaml"]) == 0
-    assert capsys.readouterr().out == "hello 2\n1.10\nhello-1.10-r0"
+    assert capsys.readouterr().out == "hello 21.10\nhello-1.10-r0"
 
 
 def test_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ MAXIMUM_DEPTH = 50
 _ACTION = re.compile(r"\{\{(-(?=\s))?(.*?)((?<=\s)-)?\}\}", re.DOTALL)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<number>-?\d{1,18})\b
-    |(?P<path>\$\w*(?:\.\w+)*|\.(?:\w+(?:\.\w+)*)?|[A-Za-z_]\w*)|(?P<sign>:=|[|(),=]))""",
+    |(?P<path>\$\w*(?:\.\w+)*|\.(?:\w+(?:\.\w+)*)?|[A-Za-z_]\w*)|(?P<close>\)(?:\.\w+)*)|(?P<sign>:=|[|(,=]))""",
     re.VERBOSE | re.ASCII,
 )
 
@@ -219,7 +219,7 @@ class _Expression:
         if word.kind == "path" and word.text in _FUNCTIONS:
             self.position += 1
             arguments = []
-            while self._peek() not in ("", "|", ")"):
+            while self._peek() not in ("", "|") and not self._peek().startswith(")"):
                 arguments.append(self._operand())
             try:
                 return _FUNCTIONS[word.text](*arguments, *last)
@@ -250,10 +250,13 @@ class _Expression:
         if self.depth > MAXIMUM_DEPTH:
             raise _fault(f"parentheses are nested deeper than {MAXIMUM_DEPTH}")
         value = self._pipe()
-        if self._peek() != ")":
+        closing = self._peek()
+        if not closing.startswith(")"):
             raise _fault("`)` is missing")
         self.position += 1
         self.depth -= 1
+        for name in closing.split(".")[1:]:
+            value = _member(value, name)
         return value
 
     def _path(self, text: str) -> Any:

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from apkiln.package.definition import keys
 
 _INITIALISMS = {"url": "URL", "cpe": "CPE", "oci": "OCI", "uid": "UID", "gid": "GID", "github": "GitHubMonitor"}
 _SPECIAL = {"runs-as": "RunAs", "git": "GitMonitor", "release-monitor": "ReleaseMonitor", "cpumodel": "CPUModel", "cpu": "CPU"}
+
+
+_ORDERS = {
+    "copyright": ("paths", "attestation", "license", "license-path", "detection-override"),
+    "cpe": ("part", "vendor", "product", "edition", "language", "sw_edition", "target_sw", "target_hw", "other"),
+}
+"""Sections that melange prints in another order than that of the schema, or with fewer keys."""
+
+
+def _full_version(package: dict[str, Any]) -> str:
+    return f"{package.get('version', '')}-r{package.get('epoch', 0)}"
+
+
+def _licences(package: dict[str, Any]) -> str:
+    return " AND ".join(entry.get("license", "") for entry in package.get("copyright") or ())
+
+
+def _name(definition: dict[str, Any]) -> str:
+    return str(definition["package"]["name"])
+
+
+_MADE: dict[tuple[str, str], Callable[[dict[str, Any]], str]] = {
+    ("", "Name"): _name,
+    ("package", "FullVersion"): _full_version,
+    ("package", "LicenseExpression"): _licences,
+}
+"""What templates may ask for beside the keys, by section."""
 
 
 class Section:
@@ -19,14 +47,18 @@ class Section:
         self.members = members
 
     def names(self) -> tuple[str, ...]:
-        return tuple(template_name(key.name) for key in keys.SECTIONS[self.section])
+        listed = _ORDERS.get(self.section) or tuple(key.name for key in keys.SECTIONS[self.section])
+        return tuple(template_name(name) for name in listed)
 
     def member(self, name: str) -> Any:
         """Raises KeyError for a name the section does not have."""
         for key in keys.SECTIONS[self.section]:
             if template_name(key.name) == name:
                 return _view(key.kind, self.members.get(key.name))
-        raise KeyError(name)
+        made = _MADE.get((self.section, name))
+        if made is None:
+            raise KeyError(name)
+        return made(self.members)
 
     def __bool__(self) -> bool:
         return bool(self.members)

@@ -16,6 +16,7 @@ TEXT = b"""package:
   version: 1.10
   dependencies: {runtime: [a, b], provider-priority: 5}
   target-architecture: [x86_64]
+  copyright: [{license: MIT}, {license: 0BSD, paths: ["*"], attestation: me}]
 vars: {x: "1", y: "2"}
 subpackages:
   - name: one
@@ -41,6 +42,9 @@ SHOWN = document(load(TEXT, "x.yaml").evaluated.definition)
          "demo0false demo0true "),
         ("{{ range .Pipeline }}x{{ else }}no steps{{ end }}", "no steps"),
         ("a {{- \"b\" -}} c", "abc"),
+        ("{{ (index .Subpackages 1).Name }} {{ (index .Subpackages 1).Options.NoProvides }}", "two true"),
+        ("{{ .Name }} {{ .Package.FullVersion }} {{ .Package.LicenseExpression }}", "demo 1.10-r0 MIT AND 0BSD"),
+        ("{{ .Package.Copyright }}", "[{[]  MIT  } {[*] me 0BSD  }]"),
     ],
 )  # fmt: skip
 def test_templates(template: str, wanted: str) -> None:
