@@ -21,7 +21,7 @@ from apkiln.formats.apk import index_table
 from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.image.unify import HeldBack, Problem, Unified
-from apkiln.solver.request import Request
+from apkiln.solver.request import adding
 from apkiln.solver.solution import Change, ChangeKind, LeftOut, SelectedPackage, Solution, Statistics
 from apkiln.system.store import Store
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TABLE = "solutions"
-_RULES = "4"
+_RULES = "5"
 """Changes when the solver, or the joining of architectures, gives other answers."""
 
 Indexes = Sequence[tuple[Arch, Sequence[LoadedIndex]]]
@@ -49,7 +49,7 @@ def remembered(
     `problems` and `indexes` are of the same architectures in the same order, the repositories of a problem are its indexes.
     Requests that start from an installed set are solved each time.  Raises what `solve` raises.
     """
-    if any(problem.request != Request(problem.request.world) for problem in problems):
+    if any(problem.request != adding(problem.request.world) for problem in problems):
         return solve()
     key = _key(problems, indexes, drift, any_drift)
     stored = store.get(_TABLE, key)

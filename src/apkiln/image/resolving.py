@@ -15,7 +15,7 @@ from apkiln.core.errors import ConfigurationError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
-from apkiln.core.value import value
+from apkiln.core.value import replace, value
 from apkiln.formats.apk.dependency import parse_dependency
 from apkiln.formats.apk.keys import Keyring
 from apkiln.image.configuration.model import ImageConfiguration
@@ -24,7 +24,7 @@ from apkiln.image.plan import ArchitecturePlan, ImagePlan, install_order, plan_a
 from apkiln.image.refusals import located_distrust, located_refusals
 from apkiln.image.remembered_solutions import remembered
 from apkiln.image.unify import Problem, Unified, unify
-from apkiln.solver.request import Request, SolverRepository
+from apkiln.solver.request import SolverRepository, adding
 from apkiln.solver.solution import Solution
 
 TYPE_CHECKING = False
@@ -163,9 +163,9 @@ def problem_of(
         for index in indexes
     ]
     if base is None:
-        return Problem(arch, tuple(repositories), Request(world))
+        return Problem(arch, tuple(repositories), adding(world))
     kept = tuple(parse_dependency(f"{record.name}={record.version}") for record in base.records)
-    return Problem(arch, tuple(repositories), Request((*world, *kept), installed=base.records))
+    return Problem(arch, tuple(repositories), replace(adding(world, base.records), world=(*world, *kept)))
 
 
 def unify_problems(configuration: ImageConfiguration, problems: Sequence[Problem], options: ResolveOptions) -> Unified:

@@ -83,3 +83,8 @@ class Request:
     """Decisions of the complete search before the verdict is `undecided`."""
     architectures: frozenset[str] = frozenset()
     """Accepted values of `A:` besides the root's own and `noarch`."""
+
+
+def adding(world: Sequence[Dependency], installed: Sequence[IndexRecord] = ()) -> Request:
+    """What `apk add` asks for that names the whole world, as on an empty root: its names are decided first."""
+    return Request(tuple(world), tuple(installed), named=frozenset([item.name for item in world]))

@@ -20,7 +20,7 @@ from apkiln.formats.apk.dependency import parse_dependencies
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.image.remembered_solutions import Indexes, remembered
 from apkiln.image.unify import Problem, Unified, unify
-from apkiln.solver.request import Request, SolverRepository
+from apkiln.solver.request import SolverRepository, adding
 from apkiln.system.memory_store import MemoryStore
 
 AMD64, ARM64 = Arch.parse("amd64"), Arch.parse("arm64")
@@ -51,7 +51,7 @@ class Question:
         self.any_drift = any_drift
 
     def problems(self) -> list[Problem]:
-        request = Request(parse_dependencies(self.worlds))
+        request = adding(parse_dependencies(self.worlds))
         return [
             Problem(
                 arch,

@@ -101,7 +101,16 @@ def line(text: str) -> str:
 def repository(text: str) -> str:
     """A line of `/etc/apk/repositories` as users write it."""
     address = text.partition(" ")[2] if text.startswith("@") else text
+    if not text.startswith("@") and " " in text.strip():
+        return f"`{text}` holds a space: only `@tag` stands before an address"
     return line(text) or ("" if address.strip() else f"`{text}` names no repository")
+
+
+def service_command(text: str) -> str:
+    """What follows the first line of a script; may have several lines."""
+    if not text.strip():
+        return "the command is missing"
+    return "must not hold a NUL" if "\0" in text else ""
 
 
 def command(text: str) -> str:

@@ -224,7 +224,7 @@ class _Reader:
             type=self._choice(fields, "entrypoint", "type"),
             command=self._command(fields, "command"),
             shell_fragment=fields.text("shell-fragment"),
-            services=_pairs(fields, "services", forms.service, forms.line),
+            services=_pairs(fields, "services", forms.service, forms.service_command),
         )
 
     def _accounts(self, fields: Fields) -> Accounts:

@@ -9,7 +9,7 @@ from apkiln.core.errors import UnsatisfiableError
 from apkiln.core.value import replace
 from apkiln.formats.apk.dependency import Dependency, parse_dependency
 from apkiln.formats.apk.records import IndexRecord
-from apkiln.solver.request import Request, SolverRepository
+from apkiln.solver.request import SolverRepository, adding
 from apkiln.solver.solution import Change, ChangeKind, SelectedPackage, Solution
 from apkiln.solver.solving import solve
 
@@ -58,7 +58,7 @@ def numbered(solution: Solution, numbers: Mapping[bytes, int]) -> Solution:
 
 def _solve(arch: Arch, world: tuple[Dependency, ...], repository: SolverRepository, base: Sequence[IndexRecord]) -> Solution:
     try:
-        return solve([repository], Request(world, installed=tuple(base)), arch)
+        return solve([repository], adding(world, base), arch)
     except UnsatisfiableError as error:
         raise _unsatisfied(arch, [error.message, *error.details]) from error
 

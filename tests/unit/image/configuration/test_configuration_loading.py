@@ -146,6 +146,11 @@ def test_refusals(text: str, reason: str) -> None:
         assert refused(text) == reason
 
 
+def test_a_service_may_have_a_script_of_several_lines() -> None:
+    text = "contents: {repositories: [r]}\nentrypoint:\n  services:\n    web: |\n      /bin/a\n      /bin/b\n"
+    assert load(text).configuration.entrypoint.services == (("web", "/bin/a\n/bin/b\n"),)
+
+
 @pytest.mark.parametrize(
     ("contents", "reason"),
     [
@@ -153,6 +158,7 @@ def test_refusals(text: str, reason: str) -> None:
         ("{build_repositories: [r]}", "no-repositories"),
         ("{repositories: ['']}", "bad-value"),
         ("{repositories: ['@tag ']}", "bad-value"),
+        ("{repositories: ['a b']}", "bad-value"),
         ("{repositories: [-x]}", "nothing-to-remove"),
         ("{repositories: [r], packages: [-x]}", "nothing-to-remove"),
         ("{repositories: [r], packages: ['']}", "bad-value"),
