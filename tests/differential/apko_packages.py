@@ -182,7 +182,7 @@ class Repositories:
         data, record, lines = recipe.write(arch, signer)
         path = folder / f"{record.name_version}.apk"
         path.write_bytes(data)
-        if arch == ARCHITECTURES[0]:
+        if arch == recipe.architectures[0]:
             entries = [shipped.row() for shipped in with_parents(recipe.files)]
             self.listed.append({"file": path.relative_to(self.place).as_posix(), "pkginfo": lines, "entries": entries})
         return record

@@ -160,7 +160,8 @@ class Recorder:
             answer = self._run(Definition(""), [*words, "add", "--initdb", *world], self._programs.apk or "")
             database = next(Path(temporary, "root").glob("**/apk/db/installed"), None)
             packages = [] if answer.returncode or database is None else installed(database.read_text())
-        return {"rc": answer.returncode, "packages": packages, "messages": answer.stderr}
+            text = database.read_text() if database is not None else ""
+        return {"rc": answer.returncode, "packages": packages, "messages": answer.stderr, "installed": text}
 
     def _absolute(self, line: str) -> str:
         tag, space, place = line.rpartition(" ")

@@ -10,6 +10,7 @@ from typing import Any
 from tests.conformance.scoring import FAILED, PASSED, SKIPPED, Difference, Outcome, Suite, judged
 from tests.conformance.suites.apko_tables import Row, recognise, table
 from tests.conformance.suites.image_trees import without_repetitions
+from tests.conformance.suites.peer_ways import READ_STRICTLY
 
 from apkiln.core.arch import KNOWN, parse_architectures
 from apkiln.core.errors import ApkilnError, FaultCollector, FaultGroup
@@ -169,7 +170,7 @@ def shown(folder: Path) -> Iterable[Outcome]:
             wanted = read(expected.read_bytes())
         except ApkilnError as fault:
             # The peer prints it, and fails to build it later or lives with what it does not know.
-            known = case in refused or any(text in str(fault) for text in ("`entrypoint.type`", "needs `source`"))
+            known = case in refused or any(text in str(fault) for text in READ_STRICTLY)
             yield judged(path, case, "", [Difference(str(fault), "refused-when-read" if known else "")])
             continue
         # The peer loses the source of an included definition (its defect 11).
@@ -189,7 +190,8 @@ def refusals(folder: Path) -> Iterable[Outcome]:
             yield Outcome(verdict, row["config"], row["name"], "no place")
             continue
         told = folder / "cases" / row["name"] / "expect" / "show-config.stderr"
-        cause = "keys-not-fetched" if told.exists() and "apk keyring" in told.read_text() else ""
+        fetched = ("apk keyring", "must provide at least one repository")
+        cause = "keys-not-fetched" if told.exists() and any(text in told.read_text() for text in fetched) else ""
         yield judged(row["config"], row["name"], "", [Difference("accepted", cause)])
 
 

@@ -151,7 +151,7 @@ def compare_trees(ours: Tree, theirs: Tree, owners: Owners, arch: str, why: Expl
             continue
         for text in _compare_entries(path, _inode(ours, left), _inode(theirs, right), owners.get(path, []), arch):
             yield Difference(text, why.of_entry(path, left, right, database))
-    yield from map(Difference, _compare_copies(ours.get("etc/apko.json"), theirs.get("etc/apko.json")))
+    yield from map(Difference, _compare_copies(ours, theirs))
 
 
 def _inode(tree: Tree, entry: Entry) -> Entry:
@@ -202,11 +202,18 @@ def _redacted(line: str) -> str:
     return f"{tag}{space}{redact_url(url)}"
 
 
-def _compare_copies(ours: Entry | None, theirs: Entry | None) -> Iterator[str]:
-    """`/etc/apko.json`: the same keys and values, lists of repositories, keys and packages without their order."""
+def _compare_copies(our_tree: Tree, their_tree: Tree) -> Iterator[str]:
+    """`/etc/apko.json`: the same keys and values, lists of repositories, keys and packages without their order.
+
+    Packages are compared where the peer's list is what it installed: it resolves twice.
+    """
+    ours, theirs = our_tree.get("etc/apko.json"), their_tree.get("etc/apko.json")
     if ours is None or theirs is None:
         return
     left, right = json.loads(ours["content"]), json.loads(theirs["text"])
+    locked = sorted(entry.partition("@")[0].replace("=", "-") for entry in right["contents"]["packages"] if "=" in entry)
+    if locked != installed(database_of(their_tree)):
+        left["contents"]["packages"] = right["contents"]["packages"] = []
     for document in (left, right):
         contents = document["contents"]
         for key in ("repositories", "build_repositories", "runtime_repositories", "keyring"):

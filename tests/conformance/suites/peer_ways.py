@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ Tree = Mapping[str, Row]
 _CREATED = "org.opencontainers.image.created"
 _SOURCE = frozenset({"org.opencontainers.image.source", "org.opencontainers.image.revision"})
 _EARLY = frozenset({"no-packages", "no-repositories"})
+READ_STRICTLY = ("`entrypoint.type`", "needs `source`", "`entrypoint.services")
+"""What faults of definitions say that the peer lives with."""
 
 
 class Recording(NamedTuple):
@@ -58,22 +60,35 @@ class Recording(NamedTuple):
         if cause := _cause_of_mode(path, ours, theirs, self.definition.get("paths") or []):
             return cause
         owner = owners_in_database(database).get(path, "")
-        return "repository-order" if owner in self.ambiguous() else ""
+        if owner in self.ambiguous():
+            return "repository-order"
+        return "install-order" if owner and self._owner_of_tools(path) == owner else ""
+
+    def _owner_of_tools(self, path: str) -> str:
+        """`name-version` of the package that apk-tools leaves as the owner of a path that several packages have."""
+        verdict = self.expect / "apk-tools.json"
+        sharing = [
+            name for name in installed_packages(self.expect) if any(row["path"] == path for row in self.packages.get(name, ()))
+        ]
+        if len(sharing) < 2 or not verdict.exists():
+            return ""
+        return owners_in_database(json.loads(verdict.read_text()).get("installed", "")).get(path, "")
 
     def of_document(self, ours: Any, theirs: Any) -> str:
         """Of a part of configuration or index (labels, annotations, `created`)."""
         differing = [(key.rpartition("/")[2], right) for key, left, right in _leaves(ours, theirs, "") if left != right]
-        sources = [right for name, right in differing if name in _SOURCE]
+        sources = [(name, right) for name, right in differing if name in _SOURCE]
         times = [name for name, _ in differing if name in (_CREATED, "created")]
         if not differing or len(sources) + len(times) < len(differing):
             return ""
         causes = [self._of_source(sources)] * bool(sources) + [self._of_time()] * bool(times)
         return causes[0] if all(causes) else ""
 
-    def _of_source(self, theirs: Iterable[Any]) -> str:
-        """Of source and revision; `theirs`: what the peer says, None where it says nothing."""
+    def _of_source(self, theirs: Iterable[tuple[str, Any]]) -> str:
+        """Of source and revision; `theirs`: what the peer says, which may be an annotation of the definition, or nothing."""
         url = str(self.definition.get("vcs-url") or "")
-        if url and all(value is None for value in theirs):
+        said = self.definition.get("annotations") or {}
+        if url and all(value is None or value == said.get(name) for name, value in theirs):
             return "source-everywhere"
         return "source-with-at" if url.count("@") > 1 else ""
 
@@ -113,12 +128,7 @@ class Recording(NamedTuple):
         if fault.reason == "unsatisfiable":
             return self.of_solver()
         if fault.kind == "ConfigurationError":
-            known = (
-                fault.reason in _EARLY
-                or "needs `source`" in fault.message
-                or "`entrypoint.type`" in fault.message
-                or self.case["expect_failure"]
-            )
+            known = fault.reason in _EARLY or any(text in fault.message for text in READ_STRICTLY) or self.case["expect_failure"]
             return "refused-when-read" if known else ""
         if fault.reason == "path-exists":
             types = {entry.get("type") for entry in self.definition.get("paths") or [] if _path(entry) in fault.message}
@@ -188,21 +198,21 @@ class Recording(NamedTuple):
         return "drift" if len({other[2] for other in theirs if other[1] == name}) > 1 else ""
 
     def tools_packages(self, ours: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]] | None:
-        """(name, version) of what apk-tools installs, where its verdict stands against the peer's.
+        """(name, version) of what apk-tools installs: where it agrees with the peer's image, too, as lists of the peer may not.
 
         Of several architectures it was asked for the first only, and nobody compared: there its names count when they are
         ours; versions may be lower, as all architectures must have them.
         """
         verdict = self.expect / "apk-tools.json"
         agrees = self.case.get("apk_tools_agrees")
-        if agrees or not verdict.exists():
+        if not verdict.exists():
             return None
         answer = json.loads(verdict.read_text())
         if answer["rc"]:
             return None
         split = [name.rsplit("-", 2) for name in answer["packages"]]
         found = frozenset((name, f"{version}-{release}") for name, version, release in split)
-        if agrees is False:
+        if agrees is not None:
             return found
         own = frozenset(ours)
         return own if {name for name, _ in own} == {name for name, _ in found} else None
@@ -302,7 +312,7 @@ def _is_stray_applet(path: str, theirs: Row) -> bool:
     return parent == "root" and bool(name) and theirs["type"] == "symlink" and theirs["linkname"] == "/bin/busybox"
 
 
-def _cause_of_mode(path: str, ours: Row, theirs: Row, mutations: Iterable[Row]) -> str:
+def _cause_of_mode(path: str, ours: Row, theirs: Row, mutations: Collection[Row]) -> str:
     """The peer gives missing parents the mode of the path, sets modes and owners of what links lead to instead of the links',
     and takes absent permissions for none."""
     for entry in mutations:
@@ -311,11 +321,17 @@ def _cause_of_mode(path: str, ours: Row, theirs: Row, mutations: Iterable[Row]) 
             return "parent-mode"
         target = str(entry.get("source", ""))
         reached = str(PurePosixPath("/", place).parent / target).strip("/") if target else ""
-        if entry.get("type") == "symlink" and path in (place, reached):
+        if entry.get("type") == "symlink" and path in (place, reached, *hard_links(mutations, reached)):
             return "links-not-followed"
         if place == path and "permissions" not in entry and int(theirs["mode"], 8) == 0:
             return "permissions-absent"
     return ""
+
+
+def hard_links(mutations: Iterable[Row], path: str) -> list[str]:
+    """Further names that a definition gives to the file at `path`."""
+    links = [entry for entry in mutations if entry.get("type") == "hardlink"]
+    return [_path(entry) for entry in links if str(entry.get("source", "")).strip("/") == path]
 
 
 def _bits(value: Any) -> int:
