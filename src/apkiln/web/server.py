@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 DAY = 86_400
 _TURN = 0.0001
-"""Seconds that publishing computes before readers get their turn, which they need three times an answer; Python's own value is 5 ms."""
+"""Seconds that publishing computes before readers get their turn, which they need three times an answer.  Python waits 5 ms."""
 
 
 class Background:
