@@ -179,6 +179,35 @@ def test_packages_by_every_spelling_and_by_ranges(server: Server) -> None:
         assert server.get(f"/os/musl/{path}").status_code == 404
 
 
+def apkiln(server: Server, *words: str, token: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command line in the service's directory."""
+    given = {**os.environ, "HOME": str(server.home), "APKILN_TOKEN": token, **environment}
+    command = [sys.executable, "-m", "apkiln.cli.main", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=server.home, env=given, check=False, timeout=120)
+
+
+def test_packages_are_added_over_the_command_line(server: Server) -> None:
+    for package in (LIB, APP):
+        (server.home / f"{package.record.name_version}.apk").write_bytes(package.data)
+    address = f"{server.url}/os/musl"
+    nobody = apkiln(server, "repo", "add", address, "app-1.0-r0.apk")
+    assert (nobody.returncode, "a token is needed" in nobody.stderr) == (2, True), nobody.stderr
+    refused = apkiln(server, "repo", "add", address, "app-1.0-r0.apk", token=SECRETS["ci"])
+    assert (refused.returncode, "closure" in refused.stdout) == (10, True), refused
+    (server.home / "token").write_text(SECRETS["ci"] + "\n")
+    words = ["repo", "add", address, "app-1.0-r0.apk", "lib++-1.0-r0.apk", "--json", "--reason", "build 9"]
+    done = apkiln(server, *words, "--token-file", "token")
+    assert done.returncode == 0, done.stderr
+    receipt = json.loads(done.stdout)["receipt"]
+    assert receipt["generation"] == 2
+    assert {item["name"] for item in receipt["entries"]} == {"app", "lib++"}
+    again = apkiln(server, *words, HTTP_AUTH=f"basic:127.0.0.1:ci:{SECRETS['ci']}")
+    assert json.loads(again.stdout)["receipt"] == receipt
+    away = apkiln(server, "repo", "add", "http://packages.example.com/os", "app-1.0-r0.apk", token="x")
+    assert (away.returncode, "in the clear" in away.stderr) == (2, True), away.stderr
+    assert "secret" not in done.stdout + done.stderr + refused.stderr + nobody.stderr
+
+
 def test_refusals_have_codes(server: Server) -> None:
     assert server.request("POST", "/os/musl/api/v1/tx", json={}).status_code == 401
     assert server.open(APP, who="reader").status_code == 403

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,30 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
     """`--config` and `--repository`."""
     parser.add_argument("--config", metavar="FILE", default="service.toml", help="configuration (default: service.toml)")
     parser.add_argument("--repository", metavar="NAME", help="which one (default: the only one)")
+
+
+def add_change_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which builds are withdrawn or restored, and why."""
+    parser.add_argument("builds", metavar="BUILD", nargs="+", help="source package and version, for example zlib-1.3.1-r0")
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why; it is kept and shown")
+    parser.add_argument("--package", metavar="NAME", default="", help="only this package of the build")
+    parser.add_argument("--arch", metavar="ARCH", default="", help="only on this architecture")
+    parser.add_argument("--override", choices=["breaks", "closure"], action="append", default=[], help="let findings through")
+    add_service_arguments(parser)
+
+
+def run_change(arguments: argparse.Namespace, context: Context, change: Literal["withdraw", "restore"]) -> int:
+    """Withdraw or restore the builds of `add_change_arguments`."""
+    from apkiln.repository.ledger.actions import Manifest, Selection
+
+    builds = [parse_build(text) for text in arguments.builds]
+    chosen = tuple(Selection(origin, version, arguments.package, arguments.arch) for origin, version in builds)
+    service = open_named_service(arguments, context)
+    overrides = tuple(arguments.override)
+    manifest = (
+        Manifest(withdraw=chosen, overrides=overrides) if change == "withdraw" else Manifest(restore=chosen, overrides=overrides)
+    )
+    return report_transaction(service, service.run(author_of(context, arguments.reason), manifest), context)
 
 
 def read_configuration(arguments: argparse.Namespace, context: Context) -> tuple[Configuration, Path]:

@@ -84,7 +84,7 @@ def add_packages(
     `signing.signers`, ConflictError `version-exists`, VerificationError when an index that is there does not verify with
     the repository's keys, ViolationError `dependencies-unresolved` when strict.
     """
-    packages = _read_all(paths, workshop)
+    packages = read_all(paths, workshop)
     found = signing.signers(directory, keys, workshop.files)
     with workshop.files.lock(directory / LOCK):
         current = _read_indexes(directory, workshop)
@@ -106,7 +106,7 @@ def write_indexes(directory: PurePath, keys: Sequence[PurePath], workshop: Works
     with files.lock(directory / LOCK):
         homes = _architectures(directory, workshop)
         paths = [path for arch in (*homes, NOARCH) for path in _package_paths(directory / arch, workshop)]
-        packages = _read_all(paths, workshop)
+        packages = read_all(paths, workshop)
         for package in packages:
             _refuse_misplaced(package)
         spread = [package for package in packages if package.path.parent.name == NOARCH]
@@ -216,10 +216,10 @@ def _package_paths(directory: PurePath, workshop: Workshop) -> list[PurePath]:
 
 
 def _noarch_packages(directory: PurePath, workshop: Workshop) -> list[CheckedPackage]:
-    return _read_all(_package_paths(directory / NOARCH, workshop), workshop)
+    return read_all(_package_paths(directory / NOARCH, workshop), workshop)
 
 
-def _read_all(paths: Sequence[PurePath], workshop: Workshop) -> list[CheckedPackage]:
+def read_all(paths: Sequence[PurePath], workshop: Workshop) -> list[CheckedPackage]:
     """Read every package completely; all faults at once."""
     workshop.reporter.start("verify", len(paths), "packages")
     try:
