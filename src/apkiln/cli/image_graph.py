@@ -10,7 +10,9 @@ from apkiln.core.errors import UnsatisfiableError, UsageError
 
 if TYPE_CHECKING:
     from apkiln.cli.context import Context
+    from apkiln.cli.resolve_arguments import Resolved
     from apkiln.image.dependency_graph import DependencyGraph
+    from apkiln.image.directory_sizes import DirectorySize
 
 NAME = "image graph"
 HELP = """Print the dependency graph of an image as DOT, one graph for each architecture; as SVG; or as one HTML page.
@@ -22,6 +24,7 @@ EPILOG = """examples:
   apkiln image graph image.yaml --arch x86_64 | dot -Tsvg > image.svg
   apkiln image graph image.yaml --arch x86_64 --spanning-tree
   apkiln image graph image.yaml --format html > image.html
+  apkiln image graph image.yaml --format html --directories > image.html
   apkiln image graph image.yaml --locked --json
 """
 
@@ -30,6 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_resolve_arguments(parser)
     add_lock_arguments(parser)
     parser.add_argument("-S", "--spanning-tree", action="store_true", help="only the shortest way to each package")
+    parser.add_argument(
+        "--directories", action="store_true", help="the page shows where the bytes lie, too; packages are fetched for that"
+    )
     parser.add_argument("--format", choices=("dot", "svg", "html"), default="dot", help="`svg` is of one architecture")
 
 
@@ -38,10 +44,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     from apkiln.image.graph_drawing import dot
 
     try:
-        resolution = resolve_definition(arguments, context).resolution
+        resolved = resolve_definition(arguments, context)
     except UnsatisfiableError as error:
         _draw_conflict(error, arguments, context)
         raise
+    resolution = resolved.resolution
     graphs = [
         (plan.arch.apk, dependency_graph(plan.world, [package.record for package in plan.packages]))
         for plan in resolution.plan.architectures
@@ -64,7 +71,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.format == "html":
         from apkiln.image.graph_page import page
 
-        context.output.print(page(arguments.config, graphs).rstrip("\n"))
+        directories = _directories(resolved) if arguments.directories else None
+        context.output.print(page(arguments.config, graphs, directories).rstrip("\n"))
         return 0
     if arguments.format == "svg":
         context.output.print(_picture(graphs, arguments.config))
@@ -73,6 +81,19 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         title = arguments.config if len(graphs) == 1 else f"{arguments.config} {arch}"
         context.output.print(dot(graph, title, spanning_tree=arguments.spanning_tree).rstrip("\n"))
     return 0
+
+
+def _directories(resolved: Resolved) -> dict[str, tuple[DirectorySize, ...]]:
+    """Where the bytes of each architecture lie; packages are fetched for that."""
+    from apkiln.formats.deflate.codec import canonical_codec
+    from apkiln.image.building import file_sizes
+    from apkiln.image.directory_sizes import directory_sizes
+
+    resolution, codec = resolved.resolution, canonical_codec()
+    return {
+        item.plan.arch.apk: directory_sizes(file_sizes(item, resolution, codec, resolved.access))
+        for item in resolution.architectures
+    }
 
 
 def _picture(graphs: list[tuple[str, DependencyGraph]], title: str) -> str:

@@ -154,6 +154,23 @@ def _build(
     return BuiltArchitecture(plan.arch, image, layers, segments, completed, bill, (*said, *bills.notices), tree)
 
 
+def file_sizes(
+    resolved: ResolvedArchitecture, resolution: Resolution, codec: Codec, access: Access
+) -> tuple[tuple[str, int], ...]:
+    """(path, bytes) of every file of the packages, each path once, with the size of what lies there in the end.
+
+    Packages are acquired as for a build.  Raises what acquiring and `rootfs.ownership.plan_tree` raise.
+    """
+    with _Threads(access.jobs) as threads:
+        segments = _segments(resolved, resolution, codec, access, threads)
+    from apkiln.formats.archive.entry import EntryType
+
+    tree = _planned_tree(resolved.base, segments, BuildOptions(codec), access)
+    paths = dict.fromkeys(path for segment in segments for path in segment.files.paths)
+    entries = ((path, tree.entry(path)) for path in paths)
+    return tuple((path, entry.size) for path, entry in entries if entry is not None and entry.type is EntryType.FILE)
+
+
 def _script_notices(completed: CompletedTree) -> tuple[str, ...]:
     if not completed.scripts:
         return ()

@@ -78,11 +78,16 @@ def treemap_svg(sizes: Iterable[tuple[str, int]], width: int = 960, height: int 
     for number, box in enumerate(treemap(sizes, width, height)):
         text = f"{box.name} · {size_text(box.size)}"
         fits = box.width > 7 * len(box.name) and box.height > 16
-        label = f'<text x="{box.x + 4:.1f}" y="{box.y + 14:.1f}">{escape(box.name)}</text>' if fits else ""
+        label = _text(box.x, box.y + 14, box.name) if fits else ""
+        label += _text(box.x, box.y + 28, size_text(box.size)) if fits and box.height > 32 and box.width > 60 else ""
         area = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
         rectangle = f'<rect {area} fill="hsl({number * 47 % 360} 60% 82%)" stroke="#fff"/>'
         parts.append(f'<g class="area" data-name="{escape(box.name)}"><title>{escape(text)}</title>{rectangle}{label}</g>')
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _text(x: float, y: float, text: str) -> str:
+    return f'<text x="{x + 4:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
 def _places(graph: DependencyGraph) -> dict[str, tuple[int, int]]:
@@ -110,7 +115,7 @@ def _places(graph: DependencyGraph) -> dict[str, tuple[int, int]]:
 def _node(name: str, label: str, place: tuple[int, int]) -> str:
     x, y = place[0] * _COLUMN + _MARGIN, place[1] * _ROW + _MARGIN
     box = f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="4" fill="#eef3fb" stroke="#56789c"/>'
-    shown = label if len(label) <= 30 else label[:29] + "…"
+    shown = label if len(label) <= 27 else label[:26] + "…"
     text = f'<text x="{x + 6}" y="{y + 16}">{escape(shown)}</text>'
     return f'<g class="package" data-name="{escape(name)}"><title>{escape(label)}</title>{box}{text}</g>'
 

@@ -115,3 +115,11 @@ def test_a_contradiction_is_drawn_and_told(session: Session) -> None:
 def test_apko_s_words(session: Session, verb: str) -> None:
     session.run("apko", verb, "image.yaml", "--output", "x.json")
     session.run("apko", "build", "image.yaml", "app:1", "x.tar", "--lockfile", "x.json", "--vcs=false")
+
+
+def test_the_page_shows_where_the_bytes_lie_when_asked(session: Session) -> None:
+    without = session.run("image", "graph", "image.yaml", "--format", "html")
+    assert "Where the bytes lie" not in without
+    shown = session.run("image", "graph", "image.yaml", "--format", "html", "--directories")
+    assert shown.count("Where the bytes lie") == 2
+    assert 'data-name="/usr/share/app"' in shown

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.image.dependency_graph import DependencyGraph, dependency_graph
+from apkiln.image.directory_sizes import DirectorySize, directory_sizes
 from apkiln.image.graph_page import page
 from apkiln.image.graph_picture import graph_svg, treemap, treemap_svg
 
@@ -46,6 +47,42 @@ def test_areas_are_in_proportion_and_inside(sizes: list[int]) -> None:
         assert box.width * box.height == pytest.approx(800 * 300 * box.size / total, rel=1e-6, abs=1e-3)
         assert box.x >= -1e-6 and box.y >= -1e-6
         assert box.x + box.width <= 800 + 1e-6 and box.y + box.height <= 300 + 1e-6
+
+
+PATHS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=4).map("/".join)
+
+
+@given(st.dictionaries(PATHS, st.integers(0, 1000), max_size=40), st.integers(1, 20))
+def test_directories_are_the_whole_and_no_more_than_fit(files: dict[str, int], most: int) -> None:
+    rows = directory_sizes(files.items(), most)
+    assert sum(row.size for row in rows) == sum(files.values())
+    assert sum(row.files for row in rows) == len(files)
+    assert len(rows) <= max(most, 1)
+    assert directory_sizes(reversed(list(files.items())), most) == rows
+    for row in rows:
+        below = [path for path in files if not row.path or path.startswith(f"{row.path}/")]
+        own = [path for path in below if path.rpartition("/")[0] == row.path]
+        counted = below if row.whole else own
+        assert (row.size, row.files) == (sum(files[path] for path in counted), len(counted))
+
+
+def test_the_largest_directory_is_cut_first() -> None:
+    files = [("usr/lib/a", 70), ("usr/lib/x/b", 20), ("usr/bin/c", 30), ("etc/d", 5)]
+    assert [(row.path, row.size) for row in directory_sizes(files, 3)] == [("usr/lib", 90), ("usr/bin", 30), ("etc", 5)]
+    assert [(row.path, row.whole) for row in directory_sizes(files, 4)][:2] == [("usr/lib", False), ("usr/bin", True)]
+    assert directory_sizes([("a", 1)]) == (DirectorySize("", 1, 1, True),)
+    assert directory_sizes([]) == ()
+
+
+def test_the_page_shows_where_the_bytes_lie() -> None:
+    rows = directory_sizes([("usr/lib/a", 70), ("usr/<b>/c", 30), ("etc/d", 5)])
+    shown = page("image.yaml", [("x86_64", graph())], {"x86_64": rows})
+    assert "Where the bytes lie: 105 B in 3 files" in shown
+    assert 'data-name="/usr/lib"' in shown and "/usr/&lt;b&gt;" in shown and "<b>" not in shown
+    reader = _Reader()
+    reader.feed(shown)
+    assert "70 B in 1 file\n" in json.loads(reader.facts)["x86_64"]["/usr/lib"]
+    assert "Where the bytes lie" not in page("image.yaml", [("x86_64", graph())])
 
 
 class _Reader(HTMLParser):
