@@ -54,7 +54,7 @@ def certificates(
     """
     faults = FaultCollector.empty()
     inline = _inline(draft, additional, epoch, faults)
-    wanted = inline + _from_packages(draft, provided, faults)
+    wanted = inline + _from_packages(draft, provided, epoch, faults)
     faults.raise_if_any()
     if not wanted:
         return
@@ -90,6 +90,16 @@ def parse_certificate(text: bytes) -> bytes:
         raise FormatError("there is no PEM certificate", reason="certificate-invalid") from cause
 
 
+def remark_on_expiry(draft: Draft, what: str, der: bytes, epoch: int) -> None:
+    """A notice of a certificate that was no longer valid at the time of the image.  It is added all the same, as apko does:
+    what trusts it has a clock of its own."""
+    from cryptography import x509
+
+    end = x509.load_der_x509_certificate(der).not_valid_after_utc
+    if end.timestamp() < epoch:
+        draft.notice(f"{what} has expired: it was valid until {end.date().isoformat()}")
+
+
 def _inline(draft: Draft, additional: Iterable[NamedContent], epoch: int, faults: FaultCollector) -> list[Certificate]:
     found = []
     for item in additional:
@@ -100,6 +110,7 @@ def _inline(draft: Draft, additional: Iterable[NamedContent], epoch: int, faults
         except ApkilnError as fault:
             faults.add(ConfigurationError(f"certificate `{item.name}`: {fault.message}", reason=fault.reason, origin=item.origin))
             continue
+        remark_on_expiry(draft, f"{item.origin}: certificate `{item.name}`", der, epoch)
         certificate = Certificate(f"{item.name}-{hashlib.sha256(der).hexdigest()}", item.content.encode(), der)
         path = draft.resolve_parent(f"{DIRECTORY}/{certificate.alias}.crt")
         draft.put(RULE, Entry(path, EntryType.FILE, mtime=epoch), certificate.pem, origin=item.origin)
@@ -107,7 +118,7 @@ def _inline(draft: Draft, additional: Iterable[NamedContent], epoch: int, faults
     return found
 
 
-def _from_packages(draft: Draft, provided: Iterable[str], faults: FaultCollector) -> list[Certificate]:
+def _from_packages(draft: Draft, provided: Iterable[str], epoch: int, faults: FaultCollector) -> list[Certificate]:
     found = []
     for path in sorted(set(provided)):
         text = draft.read(path)
@@ -117,6 +128,7 @@ def _from_packages(draft: Draft, provided: Iterable[str], faults: FaultCollector
             place = Origin(member=path, package=draft.packages.package(path))
             faults.add(FormatError(fault.message, reason=fault.reason, origin=place))
             continue
+        remark_on_expiry(draft, f"certificate `/{path}` of {draft.packages.package(path)}", der, epoch)
         found.append(Certificate(f"pkg-{hashlib.sha256(der).hexdigest()}", text, der))
     return found
 

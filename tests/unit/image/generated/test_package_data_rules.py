@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from apkiln.core.errors import ApkilnError, ConflictError, FormatError
+from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.java_keystore import read_keystore
+from apkiln.image.configuration.model import NamedContent
 from apkiln.image.generated.alternatives import alternatives
+from apkiln.image.generated.certificates import BUNDLES, DIRECTORY, certificates
 from apkiln.image.generated.draft import Draft
 from apkiln.image.generated.java_trust import java_trust_store
 from apkiln.image.generated.memory_tree import MemoryTree, Shipped
@@ -168,3 +171,20 @@ def authority() -> Callable[[str], bytes]:
         return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     return make
+
+
+def test_an_expired_certificate_is_remarked_on_with_its_place_and_added(authority: Callable[[str], bytes]) -> None:
+    pem = authority("old")
+    own = f"{DIRECTORY}/corp.crt"
+    files: dict[str, bytes | str] = {BUNDLES[0]: b"", own: pem}
+    wanted = [NamedContent("company", pem.decode(), Origin("image.yaml", 9, 7))]
+    after, before = 2_300_000_000, 1_700_000_000  # it is valid from 2020 to 2040
+    draft = draft_of(files)
+    certificates(draft, wanted, [own], after)
+    assert draft.notices == [
+        "image.yaml:9:7: certificate `company` has expired: it was valid until 2040-01-01",
+        f"certificate `/{own}` of corp.crt has expired: it was valid until 2040-01-01",
+    ]
+    assert draft.read(BUNDLES[0]).count(b"BEGIN CERTIFICATE") == 2
+    certificates(fresh := draft_of(files), wanted, [own], before)
+    assert fresh.notices == []
