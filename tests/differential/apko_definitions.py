@@ -359,7 +359,6 @@ WRONG: dict[str, list[Any]] = {
     "volumes": ["/x", [""], [5], None],
     "annotations": [{"a": None}, {"": "x"}, {"a": 5}, ["a"]],
     "include": ["cases/none.yaml", "", ["x"], {"path": "x"}],
-    "format": ["erofs", "zip", ""],
     "vcs-url": ["", "@", "x"],
     "contents.packages": [
         [], None, ["no-such"], ["pa=9"], [""], ["!pb", "pa"], ["pa", "pa"], ["a b"], ["=1"], ["pa@none"],

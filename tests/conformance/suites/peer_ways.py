@@ -127,7 +127,7 @@ class Recording(NamedTuple):
             return "erofs"
         if fault.reason == "no-certificate-bundle":
             return fault.reason
-        if fault.reason == "unsatisfiable":
+        if fault.reason in ("unsatisfiable", "unknown-tag"):
             return self.of_solver()
         if fault.kind == "ConfigurationError":
             known = fault.reason in _EARLY or any(text in fault.message for text in READ_STRICTLY) or self.case["expect_failure"]
