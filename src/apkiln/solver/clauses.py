@@ -7,12 +7,13 @@ the world can be asked about; when an explanation is wanted, the facts about pac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.solver.grounding import circles
-from apkiln.solver.satisfiability import ClauseSolver
+from apkiln.solver.satisfiability import Allowed, Clause, ClauseSolver
 from apkiln.solver.universe import UNTAGGED, Candidate, Name, Provide, Universe
 
 
@@ -49,11 +50,18 @@ class RuleBase:
         self._fact_switches: dict[Fact, int] = {}
         self._explain = explain
         self._fitting: dict[Dependency, tuple[Candidate, ...]] = {}
+        self._allowed: dict[Dependency, tuple[Allowed, ...]] = {}
+        """Item → packages that it speaks of, as the solver has them: one literal per domain."""
+        self._owners: dict[str, tuple[tuple[Allowed, ...], tuple[Allowed, ...]]] = {}
+        """Name → packages that own it with a version, and all that own it."""
+        self._members: dict[int, Sequence[int]] = {}
+        """Domain → variables."""
         self._grants: dict[int, list[int]] = {}
         """Literal "a package is called for", or "a tag is allowed for a package" → literals that grant it."""
         self.switches = [self.solver.variable() for _ in self.world]
         """One per world item, in order."""
         self._world_items = dict(zip(self.switches, self.world, strict=True))
+        self._switch_of = {self.solver.domain_of(switch): switch for switch in self.switches}
         self.unasked = self.solver.variable()
         """Assume the negation, and every package must be called for by an item it may be picked for (§9); otherwise those of
         `joining` need not be."""
@@ -69,8 +77,6 @@ class RuleBase:
             self.solver.add([-literal, self.unasked])
         if self.universe.tags:
             self._tags()
-        if not self.has_grants:
-            self.solver.disturbs = self._disturbs
 
     @property
     def has_grants(self) -> bool:
@@ -106,24 +112,29 @@ class RuleBase:
             found = self._fitting[item] = tuple(dict.fromkeys(each for each in fits if each in self.variables))
         return found
 
-    def _disturbs(self, variable: int) -> bool:
-        """Whether a package can be there beside one that was chosen for an item it meets as well: only with a shared name.  All
-        others rule each other out, so it changes no choice that was made for an item it meets."""
-        candidate = self.candidates.get(variable)
-        return candidate is not None and not all(version for _, version in candidate.provides)
+    def _spoken_of(self, item: Dependency) -> tuple[Allowed, ...]:
+        """`fitting` as literals of the solver: one of these holds when the item is met."""
+        found = self._allowed.get(item)
+        if found is None:
+            found = self._allowed[item] = self._literals(self.fitting(item))
+        return found
+
+    def _literals(self, candidates: Iterable[Candidate]) -> tuple[Allowed, ...]:
+        return tuple(self.solver.clause([self.variables[candidate] for candidate in candidates]))
 
     # ---- which packages matter
 
     def _reach(self) -> None:
+        """Find the packages; those of one name are alternatives, unless which rule says so is to be explained."""
         pending = [item.name for item in self.world]
         seen = set(pending)
+        found: dict[Candidate, str] = {}
         while pending:
             name = self.universe.name(pending.pop())
-            for candidate in dict.fromkeys([*(provide.candidate for provide in name.providers), *self._triggered_by(name)]):
-                if candidate in self.variables:
+            for candidate in dict.fromkeys([*(provide.candidate for provide in name.providers), *self._triggered_by(name, found)]):
+                if candidate in found:
                     continue
-                variable = self.variables[candidate] = self.solver.variable()
-                self.candidates[variable] = candidate
+                found[candidate] = "" if self._explain or not candidate.record.version else candidate.name
                 needed = dict.fromkeys([item.name for item in candidate.depends])
                 for text in needed:
                     self._askers.setdefault(text, []).append(candidate)
@@ -131,17 +142,31 @@ class RuleBase:
                     if text not in seen:
                         seen.add(text)
                         pending.append(text)
+        self._number(found)
 
-    def _triggered_by(self, name: Name) -> list[Candidate]:
+    def _number(self, found: Mapping[Candidate, str]) -> None:
+        """Make the variables; packages with the same text are alternatives, those with none stand alone."""
+        counts = Counter(found.values())
+        free: dict[str, Iterator[int]] = {}
+        for candidate, text in found.items():
+            if text not in free or not text:
+                members = self.solver.group(counts[text] if text else 1)
+                self._members[self.solver.domain_of(members[0])] = members
+                free[text] = iter(members)
+            variable = next(free[text])
+            self.variables[candidate] = variable
+            self.candidates[variable] = candidate
+
+    def _triggered_by(self, name: Name, found: Container[Candidate]) -> list[Candidate]:
         """Packages that mention `name` in install_if and whose other positive items are provided by something."""
         return [
             candidate
             for candidate in self.universe.mentioning(name.text)
-            if all(item.conflict or item.name == name.text or self._known(item.name) for item in candidate.install_if)
+            if all(item.conflict or item.name == name.text or self._is_known(item.name, found) for item in candidate.install_if)
         ]
 
-    def _known(self, text: str) -> bool:
-        return any(provide.candidate in self.variables for provide in self.universe.name(text).providers)
+    def _is_known(self, text: str, found: Container[Candidate]) -> bool:
+        return any(provide.candidate in found for provide in self.universe.name(text).providers)
 
     # ---- who calls for whom
 
@@ -197,64 +222,78 @@ class RuleBase:
     def require(self, candidates: Iterable[Candidate]) -> None:
         """When explaining: make the clauses of the world and of some packages; all other packages have none."""
         for switch in self.switches:
-            for clause in self._load(switch):
-                self.solver.add(clause)
+            self._add_all(self.solver.domain_of(switch))
         for candidate in candidates:
             if self._required is not None:
                 self._required.add(candidate)
-            for clause in self._load(self.variables[candidate]):
-                self.solver.add(clause)
+            self._add_all(self.solver.domain_of(self.variables[candidate]))
+
+    def _add_all(self, domain: int) -> None:
+        for clause in self._load(domain):
+            self.solver.add_clause(clause)
+
+    def involved(self) -> list[Candidate]:
+        """Packages that can take part in a refutation that was found: those tried, and those that these speak of, which may rule
+        each other out before one of them is tried."""
+        items = [*self.world, *(item for candidate in self.tried for item in candidate.depends)]
+        spoken_of = [candidate for item in dict.fromkeys(items) for candidate in self.fitting(item)]
+        return list(dict.fromkeys([*self.tried, *spoken_of]))
 
     def binds(self, candidate: Candidate) -> bool:
         """Whether the items of a package count."""
         return self._required is None or candidate in self._required
 
-    def _load(self, variable: int) -> Iterable[list[int]]:
-        """Clauses that matter once a variable is true."""
-        item = self._world_items.get(variable)
+    def _load(self, domain: int) -> Iterator[Clause]:
+        """Clauses that matter once a package of a domain is there, or a world item binds."""
+        for variable in reversed(self._members.get(domain, ())):  # as they are tried: newest first
+            candidate = self.candidates[variable]
+            self.tried.append(candidate)
+            yield from self._package(candidate, variable)
+        item = self._world_items.get(self._switch_of.get(domain, 0))
         if item is not None:
-            return self._item(item, -variable, None)
-        candidate = self.candidates.get(variable)
-        if candidate is None:
-            return ()
-        self.tried.append(candidate)
-        return self._package(candidate, variable)
+            yield from self._item(item, self.solver.without(self._switch_of[domain]), None)
 
-    def _switch(self, fact: Fact) -> list[int]:
-        """Literal that is false while the fact is switched on; none when nothing is to be explained."""
+    def _switch(self, fact: Fact) -> Clause:
+        """Literal that is false while the fact is switched on."""
         found = self._fact_switches.get(fact)
         if found is None:
             found = self._fact_switches[fact] = self.solver.variable()
             self.facts[found] = fact
-        return [-found]
+        return [self.solver.without(found)]
 
-    def _package(self, candidate: Candidate, variable: int) -> Iterator[list[int]]:
+    def _package(self, candidate: Candidate, variable: int) -> Iterator[Clause]:
+        without = self.solver.without(variable)
         reason = candidate.unusable or ("" if candidate.reachable else "unavailable")
         if reason:
             fact = Fact(reason, candidate.record.name_version, candidate.defect)
-            yield [*(self._switch(fact) if self._explain else ()), -variable]
+            yield [*(self._switch(fact) if self._explain else ()), without]
             return
         for item in candidate.depends:
-            yield from self._item(item, -variable, candidate)
-        yield from self._names(candidate, variable)
+            yield from self._item(item, without, candidate)
+        yield from self._names(candidate, without)
         callers = self.supported.get(candidate)
         if callers is not None:
             fact = Fact("virtual-unselectable", candidate.record.name_version, candidate.name)
-            switch = self._switch(fact) if self._explain else ()
             joining = self.joining.get(candidate)
-            givers = [*switch, *((joining,) if joining else ()), *callers]
+            givers = [*((joining,) if joining else ()), *callers]
+            clause = self.solver.clause(givers)
+            if self._explain:
+                (switch,) = self._switch(fact)
+                clause.append(switch)
+                givers.append(-self._fact_switches[fact])
             self._grants[variable] = givers
-            yield [*givers, -variable]
+            yield _either(without, clause)
 
-    def _item(self, item: Dependency, given: int, owner: Candidate | None) -> Iterator[list[int]]:
-        fitting = self.fitting(item)
-        prefix = [*(self._switch(self._item_fact(item, owner, fitting)) if self._explain else ()), given]
+    def _item(self, item: Dependency, given: Allowed, owner: Candidate | None) -> Iterator[Clause]:
+        """What an item asks, `given` that its owner is there."""
+        spoken_of = self._spoken_of(item)
+        switch = self._switch(self._item_fact(item, owner, self.fitting(item))) if self._explain else []
         if not item.conflict:
-            yield [*prefix, *(self.variables[candidate] for candidate in fitting)]
+            yield _either(given, [*switch, *spoken_of])
             return
-        for candidate in fitting:
-            if candidate is not owner:
-                yield [*prefix, -self.variables[candidate]]
+        for number, bits in spoken_of:
+            if number != given[0]:  # no package is in its own way, and no other one of its name can be there
+                yield [given, *switch, (number, self.solver.full(number) & ~bits)]
 
     def _item_fact(self, item: Dependency, owner: Candidate | None, fitting: Iterable[Candidate]) -> Fact:
         about = owner.record.name_version if owner else ""
@@ -266,25 +305,30 @@ class RuleBase:
         providers = {provide.candidate.record.name_version for provide in self.universe.name(item.name).providers}
         return Fact("version" if providers else "no-such-package", about, str(item), " ".join(sorted(providers)))
 
-    def _names(self, candidate: Candidate, variable: int) -> Iterator[list[int]]:
+    def _names(self, candidate: Candidate, without: Allowed) -> Iterator[Clause]:
         """At most one package owns a name, unless all share it unversioned; a name given twice, one of them with a version,
         makes a package conflict with itself (§9)."""
         owned: dict[str, str] = {}
         for text, version in ((candidate.name, candidate.record.version), *candidate.provides):
             if text in owned and (version or owned[text]):
                 fact = Fact("exclusive-name", text, "provided twice", candidate.record.name_version)
-                yield [*(self._switch(fact) if self._explain else ()), -variable]
+                yield [without, *(self._switch(fact) if self._explain else ())]
             owned[text] = owned.get(text) or version
         for text, version in owned.items():
-            name = self.universe.name(text)
-            rivals = {
-                each.candidate: None
-                for each in name.providers
-                if (version or each.version) and each.candidate is not candidate and each.candidate in self.variables
-            }
-            prefix = self._switch(self._name_fact(name)) if self._explain and rivals else []
-            for rival in rivals:
-                yield [*prefix, -variable, -self.variables[rival]]
+            rivals = [each for each in self._owning(text)[bool(version)] if each[0] != without[0]]
+            prefix = self._switch(self._name_fact(self.universe.name(text))) if self._explain and rivals else []
+            for number, bits in rivals:
+                yield [without, *prefix, (number, self.solver.full(number) & ~bits)]
+
+    def _owning(self, text: str) -> tuple[tuple[Allowed, ...], tuple[Allowed, ...]]:
+        """Who owns a name with a version, and everybody who owns it."""
+        found = self._owners.get(text)
+        if found is None:
+            providers = [each for each in self.universe.name(text).providers if each.candidate in self.variables]
+            versioned = dict.fromkeys(each.candidate for each in providers if each.version)
+            everybody = dict.fromkeys(each.candidate for each in providers)
+            found = self._owners[text] = self._literals(versioned), self._literals(everybody)
+        return found
 
     def _name_fact(self, name: Name) -> Fact:
         owners = {each.candidate.record.name_version for each in name.providers if each.candidate in self.variables}
@@ -316,7 +360,20 @@ class RuleBase:
         for candidate in pinned:
             fact = Fact("tag", candidate.record.name_version, " ".join(f"@{tag}" for _, tag in candidate.repositories))
             literals = [holds[candidate, bit] for bit in bits if candidate.tags & bit]
-            self.solver.add([*(self._switch(fact) if self._explain else ()), -self.variables[candidate], *literals])
+            clause = self.solver.clause([-self.variables[candidate], *literals])
+            self.solver.add_clause([*clause, *(self._switch(fact) if self._explain else ())])
+
+
+def _either(given: Allowed, others: Iterable[Allowed]) -> Clause:
+    """A clause of a package's literal and others, of which some may be about the same domain."""
+    number, bits = given
+    clause = [given]
+    for literal in others:
+        if literal[0] == number:
+            clause[0] = (number, clause[0][1] | literal[1])
+        else:
+            clause.append(literal)
+    return clause
 
 
 def may_be_picked(name: Name, provide: Provide) -> bool:

@@ -223,7 +223,7 @@ def _facts(universe: Universe, conflict: Sequence[Dependency], step_limit: int) 
     if plain.solve([-plain.unasked, *plain.switches]):
         raise AssertionError("the conflict stands")
     rules = _rules(universe, conflict, EFFORT, explain=True)
-    rules.require(plain.tried)
+    rules.require(plain.involved())
     rules.solver.steps_left = step_limit
     always = [-rules.unasked, *rules.switches]
     literals = list(rules.facts)

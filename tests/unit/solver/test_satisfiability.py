@@ -63,7 +63,6 @@ def test_decisions_in_a_fixed_order_end_at_the_first_model(
     """Whether it goes back one decision at a time, all the way, or one at a time and then all the way after all."""
     made = solver(clauses)
     made.choose = lambda: next((number for number in range(1, SIZE + 1) if made.value(number) == 0), None)
-    made.disturbs = None if disturbs is None else lambda literal: bool(disturbs)
     wanted = [*clauses, *([literal] for literal in assumptions)]
     models = (
         values

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conflict_dense_worlds import conflict_dense_world
+from tests.conflict_dense_worlds import Spoiler, conflict_dense_world
 from tests.differential.exhaustive import FAULTS
 from tests.differential.exhaustive import run as compare_with_exhaustive_search
 from tests.made_up_indexes import ARCH, changes, records
@@ -67,14 +67,14 @@ def test_packages_nobody_asks_for_change_nothing(index: list[IndexRecord], world
 
 SCRIPT = """
 import json, sys
-from tests.conflict_dense_worlds import conflict_dense_world
+from tests.conflict_dense_worlds import Spoiler, conflict_dense_world
 from tests.made_up_indexes import ARCH, changes
 from apkiln.core.errors import UnsatisfiableError
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solving import solve
 answers = []
 for seed in range(4):
-    records, world = conflict_dense_world(12, 5, seed, refuted=seed % 2 == 1)
+    records, world = conflict_dense_world(16, 5, seed, list(Spoiler)[seed] if seed % 2 else None)
     try:
         answers.append(changes(solve([SolverRepository(records)], Request(world), ARCH)))
     except UnsatisfiableError as error:
