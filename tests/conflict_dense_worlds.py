@@ -184,31 +184,24 @@ def _spoil_parity(world: _World) -> None:
     for root in (0, 1):
         chain = world.chain(root)[: len(counted)]
         for place, (number, following, summand) in enumerate(zip(chain, [*chain[1:], library], counted, strict=True)):
-
-            def step(version: int, first: bool = place == 0, swapped: bool = root == 1 and following == library) -> bool:
-                before = version > middle and not first
-                return (before != bool(version % 2)) != swapped
-
-            def half(number: int, high: bool) -> str:
-                return f"{_name(number)}>{middle}" if high else f"{_name(number)}<={middle}"
-
-            world.let_need(number, summand, lambda version, summand=summand: half(summand, bool(version % 2)))
-            world.let_need(number, following, lambda version, following=following: half(following, step(version)))
+            for version, items in zip(world.versions, world.items[number], strict=True):
+                odd = version % 2 == 1
+                after = odd != (version > middle and place > 0)
+                swapped = root == 1 and following == library
+                items[summand] = f"{_name(summand)}{'>' if odd else '<='}{middle}"
+                items[following] = f"{_name(following)}{'>' if after != swapped else '<='}{middle}"
 
 
 def _spoil_wheel(world: _World) -> None:
     """The hub and the ring are the last names; a version's remainder is its colour."""
     hub, *ring = range(world.names - RING - 1, world.names)
-    for number, others in [(hub, ring), *((each, (hub, ring[(place + 1) % RING])) for place, each in enumerate(ring))]:
-        for other in others:
-            world.let_need(number, other, lambda version, other=other: _other_colour(world, other, version % COLOURS))
+    neighbours = [(hub, ring), *((each, [hub, ring[(place + 1) % RING]]) for place, each in enumerate(ring))]
+    for number, others in neighbours:
+        for version, items in zip(world.versions, world.items[number], strict=True):
+            same = [other for other in world.versions if other % COLOURS == version % COLOURS]
+            items.update({other: " ".join([_name(other), *_refusals(other, same)]) for other in others})
     last = max(number for number in world.chain(0) if number < hub)
     world.let_need(last, hub, lambda version: _name(hub))
-
-
-def _other_colour(world: _World, number: int, colour: int) -> str:
-    same = [version for version in world.versions if version % COLOURS == colour]
-    return " ".join([_name(number), *_refusals(number, same)])
 
 
 _SPOILERS = {

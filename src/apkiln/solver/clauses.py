@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.solver.grounding import circles
-from apkiln.solver.satisfiability import Allowed, Clause, ClauseSolver
+from apkiln.solver.satisfiability import Allowed, Clause, ClauseSolver, Learned
 from apkiln.solver.universe import UNTAGGED, Candidate, Name, Provide, Universe
 
 
@@ -131,7 +131,9 @@ class RuleBase:
         found: dict[Candidate, str] = {}
         while pending:
             name = self.universe.name(pending.pop())
-            for candidate in dict.fromkeys([*(provide.candidate for provide in name.providers), *self._triggered_by(name, found)]):
+            for candidate in dict.fromkeys(
+                [*(provide.candidate for provide in name.providers), *self._triggered_by(name, found)]
+            ):
                 if candidate in found:
                     continue
                 found[candidate] = "" if self._explain or not candidate.record.version else candidate.name
@@ -233,11 +235,31 @@ class RuleBase:
             self.solver.add_clause(clause)
 
     def involved(self) -> list[Candidate]:
-        """Packages that can take part in a refutation that was found: those tried, and those that these speak of, which may rule
-        each other out before one of them is tried."""
-        items = [*self.world, *(item for candidate in self.tried for item in candidate.depends)]
+        """Packages that take part in the last refutation, in the order tried."""
+        used: set[Candidate] = set()
+        for use in self.solver.proof():
+            if isinstance(use.reason, Learned):
+                continue
+            if isinstance(use.reason, list):
+                owners = [(number, self.solver.full(number) & ~bits) for number, bits in use.reason]
+            else:
+                table, _ = use.reason
+                others = sum(values for values, allowed in table.entries if allowed & use.lost)
+                owners = [(table.source, use.lost if table.source == use.number else sum(v for v, _ in table.entries) & ~others)]
+            used.update(self._packages(owners))
+        return [candidate for candidate in self.tried if candidate in used]
+
+    def _packages(self, literals: Iterable[Allowed]) -> Iterator[Candidate]:
+        for number, bits in literals:
+            for place, variable in enumerate(self._members.get(number, ())):
+                if bits >> place & 1:
+                    yield self.candidates[variable]
+
+    def with_rivals(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Packages, and those they speak of, which may rule each other out before one of them is tried."""
+        items = [*self.world, *(item for candidate in candidates for item in candidate.depends)]
         spoken_of = [candidate for item in dict.fromkeys(items) for candidate in self.fitting(item)]
-        return list(dict.fromkeys([*self.tried, *spoken_of]))
+        return list(dict.fromkeys([*candidates, *spoken_of]))
 
     def binds(self, candidate: Candidate) -> bool:
         """Whether the items of a package count."""
@@ -366,11 +388,10 @@ class RuleBase:
 
 def _either(given: Allowed, others: Iterable[Allowed]) -> Clause:
     """A clause of a package's literal and others, of which some may be about the same domain."""
-    number, bits = given
     clause = [given]
     for literal in others:
-        if literal[0] == number:
-            clause[0] = (number, clause[0][1] | literal[1])
+        if literal[0] == given[0]:
+            clause[0] = (given[0], clause[0][1] | literal[1])
         else:
             clause.append(literal)
     return clause

@@ -15,7 +15,7 @@ from apkiln.solver.greedy import sorted_world
 from apkiln.solver.hints import Hint, hints, places
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.satisfiability import StepLimitReached
-from apkiln.solver.universe import Universe
+from apkiln.solver.universe import Candidate, Universe
 from apkiln.solver.walk import Walk, newest_first
 
 EXACT_WORLD = 64
@@ -24,6 +24,8 @@ EFFORT = 20_000
 """Steps spent on making a conflict small, and as many on its facts; a contradiction is shown as far as it got."""
 LEAST_QUESTIONS, MOST_LOOKS = 60, 50_000
 """Questions asked to make a conflict small: a question about many items costs more, so fewer are asked."""
+MOST_INVOLVED = 200
+"""Packages that a refutation may speak of to be made small."""
 MOST_SETS = 1_000
 """Sets of world items asked about one by one where a set may have a solution and a part of it none."""
 
@@ -217,18 +219,31 @@ def _hit(sets: Sequence[frozenset[int]], size: int, chosen: tuple[int, ...]) -> 
 def _facts(universe: Universe, conflict: Sequence[Dependency], step_limit: int) -> tuple[tuple[Fact, ...], bool]:
     """An irreducible set of facts for a conflict, from the request along the chain of needs.
 
-    Only packages that a refutation tried can take part in one.
+    Only packages of which a refutation makes use can take part in one.  Where these are very many, all their facts.
     """
     plain = _rules(universe, conflict, step_limit)
     if plain.solve([-plain.unasked, *plain.switches]):
         raise AssertionError("the conflict stands")
+    involved = plain.involved()
+    if len(involved) > MOST_INVOLVED:
+        rules = _rules(universe, conflict, EFFORT, explain=True)
+        rules.require(involved)
+        return tuple(_chain(list(rules.facts.values()))), False
+    found = _facts_about(plain.with_rivals(involved), universe, conflict, step_limit)
+    return found or _facts_about(plain.with_rivals(plain.tried), universe, conflict, step_limit) or ((), False)
+
+
+def _facts_about(
+    packages: Sequence[Candidate], universe: Universe, conflict: Sequence[Dependency], step_limit: int
+) -> tuple[tuple[Fact, ...], bool] | None:
+    """An irreducible set of facts about packages that are all there could be; None when they suffice for a solution."""
     rules = _rules(universe, conflict, EFFORT, explain=True)
-    rules.require(plain.involved())
+    rules.require(packages)
     rules.solver.steps_left = step_limit
     always = [-rules.unasked, *rules.switches]
     literals = list(rules.facts)
     if rules.solve([*always, *literals]):
-        raise AssertionError("the conflict stands with all facts")
+        return None
 
     def holds(chosen: Sequence[int]) -> bool:
         return rules.solve([*always, *chosen])

@@ -12,11 +12,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 Allowed = tuple[int, int]
 """A literal inside: a domain, and the bits of which one must be there."""
 Clause = list[Allowed]
 """At least one holds.  Each domain at most once; the first two are watched."""
+
+
+PATIENCE = 50
+"""Conflicts on the way of `choose` before it is found out whether that way can lead anywhere."""
+RESTART = 50
+"""Conflicts to the first restart, and by how many more the following ones come later."""
 
 
 class StepLimitReached(Exception):
@@ -39,9 +46,29 @@ class Table:
         self.backward = (self, False)
 
 
-_Reason = Clause | tuple[Table, bool] | None
+Reason = Clause | tuple[Table, bool]
+"""What takes values from a domain: a clause, or a table towards its target (True) or its source."""
 _FACT: Clause = []
 """Reason of what holds always."""
+
+
+class Use(NamedTuple):
+    """A step of a proof."""
+
+    number: int
+    lost: int
+    """Values that a domain loses."""
+    reason: Reason
+
+
+class Learned(list[Allowed]):
+    """A clause that follows from others."""
+
+    __slots__ = ("uses",)
+
+    def __init__(self, literals: Iterable[Allowed], uses: Sequence[Use]) -> None:
+        super().__init__(literals)
+        self.uses = uses
 
 
 class ClauseSolver:
@@ -52,14 +79,15 @@ class ClauseSolver:
     """
 
     def __init__(self, step_limit: int, load: Callable[[int], Iterable[Clause]] | None = None) -> None:
-        """`load`: clauses about a domain (`domain_of`) that matter from the moment one of its variables must be true; those of two
-        literals begin with the one on this domain."""
+        """`load`: clauses about a domain (`domain_of`) that matter from the moment one of its variables must be true; those of
+        two literals begin with the one on this domain."""
         self.steps_left = step_limit
         """Conflicts and decisions still allowed, over all questions."""
         self.core: list[int] = []
         """After a `False` answer: assumptions that cannot hold together; empty when the clauses alone cannot."""
         self.choose: Callable[[], int | None] | None = None
-        """Once set, it may be replaced, not removed."""
+        """Where it leads into many conflicts, the question whether there is a model at all behind what stood through them is
+        answered without it first."""
         self.lowest_level = 0
         """The lowest level that was left since `choose` set it higher."""
         self._load = load
@@ -80,21 +108,31 @@ class ClauseSolver:
         self._watches: list[list[Clause]] = []
         self._out: list[list[Table]] = []
         self._in: list[list[Table]] = []
+        self._lasting: list[list[tuple[int, Reason]]] = []
+        """Values lost for good, and why."""
         self._activity: list[float] = []
         self._saved: list[int] = []
         # ---- the trail: one entry per change of a domain
         self._changed: list[int] = []
         self._before: list[int] = []
         self._after: list[int] = []
-        self._reasons: list[_Reason] = []
+        self._reasons: list[Reason | None] = []
         self._borders: list[int] = []
         self._true: list[int] = []
         self._true_borders: list[int] = []
         self._head = 0
         self._wiped: int | None = None
         """A domain without values."""
+        self._led = False
+        self._conflicts = 0
+        """Since the way of deciding changed, or the last restart."""
+        self._floor = 0
+        """Level: led, the lowest since then; free, the one that is not revised."""
+        self._pause = 0
         self._increment = 1.0
         self._order: list[tuple[float, int]] = []
+        self._uses: list[Use] = []
+        """Steps of the analysis that is going on, or was the last one."""
         self._broken = False
 
     # ---- variables, clauses
@@ -117,9 +155,9 @@ class ClauseSolver:
         self._watches.append([])
         self._out.append([])
         self._in.append([])
+        self._lasting.append([])
         self._activity.append(0.0)
         self._saved.append(1 << count)
-        heappush(self._order, (0.0, number))
         return range(first, first + count)
 
     def domain_of(self, variable: int) -> int:
@@ -172,11 +210,12 @@ class ClauseSolver:
             return False
         number, bits = clause[0]
         if len(clause) == 1:
-            return self._rule_out(number, full[number] & ~bits)
+            return self._rule_out(number, full[number] & ~bits, clause)
         return self._narrow(number, domains[number] & bits, clause)
 
-    def _rule_out(self, number: int, values: int) -> bool:
+    def _rule_out(self, number: int, values: int, reason: Clause) -> bool:
         """Take values from a domain for good."""
+        self._lasting[number].append((values & self._possible[number], reason))
         self._possible[number] &= ~values
         return self._narrow(number, self._domains[number] & ~values, _FACT)
 
@@ -218,16 +257,47 @@ class ClauseSolver:
         self._backtrack(self._shared(assumptions))
         self._assumed = tuple(assumptions)
         self.core = []
+        self._turn(led=self.choose is not None)
         while not self._broken:
             if not self._propagate():
                 if not self._learn():
                     return False
+                self._after_conflict()
                 continue
             if not self._assume(assumptions):
                 return False
             if self._head == len(self._changed) and not self._decide():
-                return True
+                if self._led or self.choose is None:
+                    return True
+                self._turn(led=True)
         return False
+
+    def _turn(self, *, led: bool) -> None:
+        """Go on as `choose` wants it, or freely: by what conflicts were about lately, with restarts."""
+        self._led = led
+        self._conflicts = 0
+        if led:
+            self._floor = len(self._borders)
+            return
+        self._floor = max(self._floor, len(self._assumed)) if self.choose is not None else len(self._assumed)
+        self._pause = RESTART
+        self._backtrack(self._floor)
+        self._order = [(-self._activity[number], number) for number, each in enumerate(self._domains) if each & (each - 1)]
+        heapify(self._order)
+
+    def _after_conflict(self) -> None:
+        self._conflicts += 1
+        level = len(self._borders)
+        if self._led:
+            self._floor = min(self._floor, level)
+            if self._conflicts > PATIENCE:
+                self._turn(led=False)
+        elif self.choose is not None and level < self._floor:
+            self._turn(led=True)
+        elif self._conflicts > self._pause:
+            self._conflicts = 0
+            self._pause += RESTART
+            self._backtrack(self._floor)
 
     def _shared(self, assumptions: Sequence[int]) -> int:
         level = 0
@@ -255,7 +325,7 @@ class ClauseSolver:
     def _decide(self) -> bool:
         """Take the next decision; False when there is none left."""
         self._spend()
-        if self.choose is not None:
+        if self._led and self.choose is not None:
             literal = self.choose()
             decision = self._literal(literal) if literal is not None else None
         else:
@@ -287,7 +357,7 @@ class ClauseSolver:
         self._borders.append(len(self._changed))
         self._true_borders.append(len(self._true))
 
-    def _narrow(self, number: int, left: int, reason: _Reason) -> bool:
+    def _narrow(self, number: int, left: int, reason: Reason | None) -> bool:
         """Leave some values of a domain; False when none is left."""
         before = self._domains[number]
         if left == before:
@@ -332,8 +402,10 @@ class ClauseSolver:
 
     def _settle(self) -> None:
         """What holds without assumptions needs no trail."""
-        for number in self._changed:
+        for number, before, after, reason in zip(self._changed, self._before, self._after, self._reasons, strict=True):
             self._possible[number] = self._domains[number]
+            if reason is not _FACT and reason is not None:
+                self._lasting[number].append((before & ~after, reason))
         self._changed.clear()
         self._before.clear()
         self._after.clear()
@@ -420,12 +492,12 @@ class ClauseSolver:
         assert self._load is not None
         self._loaded[number] = True
         full = self._full
-        gone = 0
+        fine = self._wiped is None
         pairs: dict[int, dict[int, int]] = {}
         longer: list[Clause] = []
         for clause in self._load(number):
             if len(clause) == 1 and clause[0][0] == number:
-                gone |= full[number] ^ clause[0][1]
+                fine = self._rule_out(number, full[number] ^ clause[0][1], clause) and fine
             elif len(clause) == 2 and clause[0][0] == number:
                 target, allowed = clause[1]
                 values = full[number] ^ clause[0][1]
@@ -433,7 +505,6 @@ class ClauseSolver:
                 left[values] = left.get(values, full[target]) & allowed
             else:
                 longer.append(clause)
-        fine = self._rule_out(number, gone) and self._wiped is None
         for target, left in pairs.items():
             table = self._table(number, target, left)
             self._out[number].append(table)
@@ -468,18 +539,22 @@ class ClauseSolver:
         for number in dict.fromkeys(self._changed[self._head :]):
             if not (self._loaded[number] or self._domains[number] & self._none[number]):
                 self._bring(number)  # that its variables are alternatives may be why
+        self._uses = []
         needs = self._needs_of_conflict()
         while True:
             if not self._borders:
                 self._broken = True
+                self._settle()
                 return False
             learned = self._first_point(needs)
             if learned is not None:
                 break
             self._backtrack(len(self._borders) - 1)
+        for number, _ in learned:
+            self._bump(number)
         self._shorten(learned)
         others = sorted(learned[1:], key=self._since, reverse=True)
-        clause = [learned[0], *others]
+        clause = Learned([learned[0], *others], self._uses)
         self._backtrack(self._level_of(self._since(others[0])) if others else 0)
         if others:
             self._watches[clause[0][0]].append(clause)
@@ -488,7 +563,7 @@ class ClauseSolver:
         if others:
             self._narrow(number, self._domains[number] & bits, clause)
         else:
-            self._rule_out(number, self._full[number] & ~bits)
+            self._rule_out(number, self._full[number] & ~bits, clause)
         self._increment *= 1.05
         return True
 
@@ -497,9 +572,14 @@ class ClauseSolver:
         number = self._wiped
         assert number is not None, "asked after a conflict only"
         needs = {number: self._possible[number]}
+        self._use_lasting(number, self._full[number])
         if self._history[number]:
             self._resolve(needs, self._history[number][-1])
         return needs
+
+    def _use_lasting(self, number: int, values: int) -> None:
+        gone = values & ~self._possible[number]
+        self._uses += [Use(number, lost & gone, why) for lost, why in self._lasting[number] if lost & gone]
 
     def _resolve(self, needs: dict[int, int], place: int) -> Clause:
         """Put the reason of a change in its place; it is returned."""
@@ -510,35 +590,46 @@ class ClauseSolver:
             needs[number] = left
         else:
             del needs[number]
+        why = self._reasons[place]
+        assert why is not None, "every change but a decision has a reason"
+        self._uses.append(Use(number, lost, why))
         reason = self._explained(place, lost)
         for other, values in reason:
             needs[other] = needs.get(other, 0) | values
-        if self.choose is None:
-            self._bump(number)
+        self._bump(number)
         return reason
 
     def _explained(self, place: int, lost: int) -> Clause:
-        """Why a domain lost some values: others, and what they had lost before."""
-        possible = self._possible
+        """Why a domain lost some values: others, and what they had lost before; without what can hold in no case."""
         reason = self._reasons[place]
         assert reason is not None, "every change but a decision has a reason"
-        number = self._changed[place]
-        if isinstance(reason, list):
-            return [(other, bits & possible[other]) for other, bits in reason if other != number and bits & possible[other]]
-        table, forward = reason
-        values = 0
-        if forward:
-            values = table.free
-            for source_values, allowed in table.entries:
-                if allowed & lost:
-                    values |= source_values
-            values &= possible[table.source]
-            return [(table.source, values)] if values else []
-        for source_values, allowed in table.entries:
-            if source_values & lost:
-                values |= allowed
-        values &= possible[table.target]
-        return [(table.target, values)] if values else []
+        possible = self._possible
+        causes = _causes(self._changed[place], lost, reason)
+        return [(other, values & possible[other]) for other, values in causes if values & possible[other]]
+
+    def proof(self) -> list[Use]:
+        """After a `False` answer: steps that lead to it, in no order."""
+        found: list[Use] = []
+        seen: set[tuple[int, int, int]] = set()
+        traced: dict[int, int] = {}
+        pending = list(self._uses)
+        if self._broken and self._wiped is not None:
+            pending += [Use(self._wiped, lost, reason) for lost, reason in self._lasting[self._wiped]]
+        while pending:
+            use = pending.pop()
+            key = (use.number, use.lost, id(use.reason))
+            if key in seen:
+                continue
+            seen.add(key)
+            found.append(use)
+            if isinstance(use.reason, Learned):
+                pending += use.reason.uses
+            for number, values in _causes(*use):
+                always = values & ~self._possible[number] & ~traced.get(number, 0)
+                if always:
+                    traced[number] = traced.get(number, 0) | always
+                    pending += [Use(number, lost & always, why) for lost, why in self._lasting[number] if lost & always]
+        return found
 
     def _first_point(self, needs: dict[int, int]) -> Clause | None:
         """Go back along the reasons until a single domain of this level is left: a clause with that one first.  None when no
@@ -569,12 +660,11 @@ class ClauseSolver:
         """Leave out literals that the others imply."""
         needs = dict(clause)
         for number, values in clause[1:]:
-            if all(
-                reason is not None and self._implied(needs, place, number, values)
-                for place in self._history[number]
-                if values & self._before[place] & ~self._after[place]
-                for reason in [self._reasons[place]]
-            ):
+            places = [place for place in self._history[number] if values & self._before[place] & ~self._after[place]]
+            reasons = [why for place in places for why in [self._reasons[place]] if why is not None]
+            if len(reasons) == len(places) and all(self._implied(needs, place, number, values) for place in places):
+                lost = [values & self._before[place] & ~self._after[place] for place in places]
+                self._uses += [Use(number, each, why) for each, why in zip(lost, reasons, strict=True)]
                 del needs[number]
         clause[:] = list(needs.items())
 
@@ -599,8 +689,8 @@ class ClauseSolver:
             self._activity = [value * 1e-100 for value in self._activity]
             self._increment *= 1e-100
             self._order = [(-self._activity[other], other) for _, other in self._order]
-            heapify(self._order)
-        heappush(self._order, (-self._activity[number], number))
+        if not self._led:
+            heappush(self._order, (-self._activity[number], number))
 
     def _backtrack(self, level: int) -> None:
         """Take back what is above a level, except what holds always."""
@@ -610,7 +700,7 @@ class ClauseSolver:
         self._wiped = None
         border = self._borders[level]
         domains, history, possible = self._domains, self._history, self._possible
-        free = self.choose is None
+        free = not self._led
         late: dict[int, None] = {}
         for place in range(len(self._changed) - 1, border - 1, -1):
             number = self._changed[place]
@@ -624,7 +714,7 @@ class ClauseSolver:
             domains[number] = before
             history[number].pop()
         for entries in (self._changed, self._before, self._after, self._reasons):
-            del entries[border:]  # type: ignore[attr-defined]
+            del entries[border:]
         del self._true[self._true_borders[level] :]
         del self._borders[level:]
         del self._true_borders[level:]
@@ -636,6 +726,8 @@ class ClauseSolver:
         """Assumptions that together refute the assumption `literal` (itself included)."""
         number, bits = self._literal(literal)
         needs = {number: bits & self._possible[number]}
+        self._uses = []
+        self._use_lasting(number, bits)
         core = [literal]
         for place in range(len(self._changed) - 1, -1, -1):
             number = self._changed[place]
@@ -647,3 +739,21 @@ class ClauseSolver:
             else:
                 self._resolve(needs, place)
         return core
+
+
+def _causes(number: int, lost: int, reason: Reason) -> Clause:
+    """Domains, and what they must have lost for a domain to lose some values."""
+    if isinstance(reason, list):
+        return [literal for literal in reason if literal[0] != number]
+    table, forward = reason
+    values = 0
+    if forward:
+        values = table.free
+        for source_values, allowed in table.entries:
+            if allowed & lost:
+                values |= source_values
+        return [(table.source, values)]
+    for source_values, allowed in table.entries:
+        if source_values & lost:
+            values |= allowed
+    return [(table.target, values)]

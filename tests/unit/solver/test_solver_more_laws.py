@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conflict_dense_worlds import Spoiler, conflict_dense_world
+from tests.conflict_dense_worlds import conflict_dense_world
 from tests.differential.exhaustive import FAULTS
 from tests.differential.exhaustive import run as compare_with_exhaustive_search
 from tests.made_up_indexes import ARCH, changes, records
