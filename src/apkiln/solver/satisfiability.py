@@ -12,7 +12,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+
+from apkiln.core.named_tuple import NamedTuple
 
 Allowed = tuple[int, int]
 """A literal inside: a domain, and the bits of which one must be there."""
