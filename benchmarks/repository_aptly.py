@@ -1,13 +1,14 @@
-"""The same in aptly, where it is installed: `python -m benchmarks.repository_aptly [PACKAGES]`.
+"""Publishing beside aptly, where it is installed: `python -m benchmarks.repository_aptly [PACKAGES]`.
 
-A local repository of so many small Debian packages, published unsigned; then builds of five packages are added and
-published.  Compare with `benchmarks.repository_service` on the same machine.
+Both have so many small packages: aptly a local repository of Debian packages, published unsigned; ours is signed, verified,
+judged and read back.  Then builds of five packages are published, one by the one, one by the other.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -16,6 +17,17 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.repository_service import POLICY, fill
+from tests.sample_packages import sample_package
+from tests.service_workshop import Places, publish, started
+
+from apkiln.repository.service import RepositoryService
+from apkiln.system.blob_store_directory import DirectoryBlobs
+from apkiln.system.clock import SystemClock
+from apkiln.system.database import open_ledgers
+from apkiln.system.files import DiskFiles
 
 BUILDS = 20
 
@@ -52,8 +64,21 @@ class Aptly:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+def ours(home: Path, count: int) -> RepositoryService:
+    """A repository service on SQLite and a directory that forces what it writes to the disk, with as many packages."""
+
+    def places(durable: bool) -> Places:
+        blobs = DirectoryBlobs(home / "blobs", DiskFiles(durable=durable))
+        return Places(open_ledgers(f"sqlite:///{home}/ledger.db"), blobs, SystemClock())  # type: ignore[arg-type]
+
+    fill(places(durable=False), count)
+    service = started(places(durable=True), POLICY)
+    service.warm()
+    return service
+
+
 def main(count: int) -> int:
-    """One line for each figure."""
+    """One line for each figure; the two take turns, so that a change of the machine's load meets both."""
     if shutil.which("aptly") is None:
         sys.stdout.write("aptly is not installed\n")
         return 0
@@ -66,22 +91,47 @@ def main(count: int) -> int:
         begin = time.perf_counter()
         aptly.run("repo", "create", "-distribution=stable", "-component=main", "os")
         aptly.run("repo", "add", "os", str(home / "in"))
-        sys.stdout.write(f"add {count} packages at once          {time.perf_counter() - begin:8.3f} s\n")
+        sys.stdout.write(f"aptly adds {count} packages at once    {time.perf_counter() - begin:8.3f} s\n")
         aptly.run("publish", "repo", "-skip-signing", "-skip-contents", "os")
-        taken = []
+        service = ours(home, count)
+        theirs, own = list[Taken](), list[Taken]()
         for build in range(BUILDS):
-            new = home / f"build-{build}"
-            new.mkdir()
-            for part in range(5):
-                (new / f"new-{part}_1.{build}_amd64.deb").write_bytes(deb(f"new-{part}", f"1.{build}"))
-            begin = time.perf_counter()
-            aptly.run("repo", "add", "os", str(new))
-            aptly.run("publish", "update", "-skip-signing", "-skip-contents", "stable")
-            taken.append(time.perf_counter() - begin)
-        taken.sort()
-        sys.stdout.write(f"publish 5 packages, p50               {statistics.median(taken):8.3f} s\n")
-        sys.stdout.write(f"publish 5 packages, p95               {taken[int(len(taken) * 0.95)]:8.3f} s\n")
+            theirs.append(_by_aptly(aptly, home / f"build-{build}", build))
+            own.append(_by_us(service, build))
+    for name, taken in (("aptly", theirs), ("apkiln", own)):
+        walls, used = sorted(item.wall for item in taken), statistics.median(item.cpu for item in taken)
+        p50, p95 = statistics.median(walls), walls[int(len(walls) * 0.95)]
+        sys.stdout.write(f"{name:8} publishes 5 packages: p50 {p50:7.3f} s, p95 {p95:7.3f} s, processor {used:7.3f} s\n")
+    ratio = statistics.median(them.wall / us.wall for them, us in zip(theirs, own, strict=True))
+    sys.stdout.write(f"aptly takes {ratio:.1f} times as long (median of {BUILDS} pairs, {count} packages)\n")
     return 0
+
+
+class Taken(NamedTuple):
+    """Seconds of one publication."""
+
+    wall: float
+    cpu: float
+
+
+def _by_aptly(aptly: Aptly, new: Path, build: int) -> Taken:
+    new.mkdir()
+    for part in range(5):
+        (new / f"new-{part}_1.{build}_amd64.deb").write_bytes(deb(f"new-{part}", f"1.{build}"))
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    aptly.run("repo", "add", "os", str(new))
+    aptly.run("publish", "update", "-skip-signing", "-skip-contents", "stable")
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Taken(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def _by_us(service: RepositoryService, build: int) -> Taken:
+    packages = [sample_package(f"new-{part}", f"{build + 1}-r0", origin="new") for part in range(5)]
+    used, begin = time.process_time(), time.perf_counter()
+    done = publish(service, *packages)
+    taken = Taken(time.perf_counter() - begin, time.process_time() - used)
+    assert done.step.value == "live", done.findings
+    return taken
 
 
 if __name__ == "__main__":
