@@ -208,6 +208,20 @@ def test_packages_are_added_over_the_command_line(server: Server) -> None:
     assert "secret" not in done.stdout + done.stderr + refused.stderr + nobody.stderr
 
 
+def test_clients_that_never_end_their_requests(server: Server) -> None:
+    """They hold a socket each, and nothing that others wait for."""
+    assert server.publish(LIB).status_code == 200
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+    try:
+        for number, connection in enumerate(slow):
+            connection.sendall(b"GET /os/musl/x86_64/APKINDEX.tar.gz HTTP/1.1\r\nHost: x\r\nX-Slow: "[: 10 + number % 70])
+        assert server.get("/os/musl/x86_64/APKINDEX.tar.gz").status_code == 200
+        assert server.publish(APP).status_code == 200
+    finally:
+        for connection in slow:
+            connection.close()
+
+
 def test_refusals_have_codes(server: Server) -> None:
     assert server.request("POST", "/os/musl/api/v1/tx", json={}).status_code == 401
     assert server.open(APP, who="reader").status_code == 403

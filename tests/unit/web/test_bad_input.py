@@ -5,18 +5,36 @@ from __future__ import annotations
 import errno
 import gzip
 import json
+import sqlite3
+from pathlib import Path
 
 import pytest
 from tests.api_client import TOKENS, Body, Client, token
 from tests.crash_faults import FAULTS, Fuse, FusedBlobs, FusedLedgers
 from tests.sample_packages import sample_package
-from tests.service_workshop import ALICE, created, hex_of, manifest_of, names, places, started, upload
+from tests.service_workshop import (
+    ALICE,
+    NEW,
+    OLD,
+    created,
+    fetch,
+    hex_of,
+    key_change,
+    manifest_of,
+    names,
+    places,
+    started,
+    upload,
+)
 
+from apkiln.formats.apk.index import read_index
+from apkiln.repository.equipment import Policy
 from apkiln.repository.ledger import actions
-from apkiln.repository.ledger.actions import Owned
+from apkiln.repository.ledger.actions import Manifest, Owned
 from apkiln.repository.ledger.rows import decode
 from apkiln.repository.ledger.state import Step
 from apkiln.repository.quotas import Quota
+from apkiln.system.database import open_ledgers
 from apkiln.system.faults import fault_of
 from apkiln.web.uploading import Pace
 
@@ -246,6 +264,40 @@ def test_signer_down() -> None:
     assert repaired.json("GET", "tx/" + str(max(repaired.service.state.transactions))).json()["state"] == "verified"
     assert repaired.service.recover() == ()
     assert names(repaired.service) == ["a-1.0-r0"]
+
+
+def test_a_signing_key_that_ended() -> None:
+    """The signer still has it, and nothing else: nothing is signed with it any more, and what is published stays."""
+    where = places()
+    service = created(where, Policy(sign_packages=False, two_persons=False))
+    assert Client(service).publish(A).status == 200
+    for signer, state in ((NEW, "staged"), (NEW, "active"), (OLD, "retiring"), (OLD, "retired"), (OLD, "revoked")):
+        assert service.run(ALICE, Manifest(keys=(key_change(signer, state),))).step is Step.LIVE
+    refused = Client(started(where, signers=(OLD,))).publish(B)
+    assert (refused.status, refused.code) == (503, "SIGNER_UNAVAILABLE")
+    recovered = started(where, signers=(OLD, NEW))
+    assert recovered.recover() == ()
+    assert names(recovered) == ["a-1.0-r0", "b-1.0-r0"]
+    index = read_index(fetch(recovered, "x86_64/APKINDEX.tar.gz"))
+    assert [item.key_name for item in index.signatures] == [NEW.name]
+
+
+def test_database_locked(tmp_path: Path) -> None:
+    """Somebody else holds SQLite's lock: the publisher is told to come again, readers notice nothing."""
+    ledgers = open_ledgers(f"sqlite:///{tmp_path}/ledger.db", busy_seconds=0.1)
+    where = places(ledgers)
+    asking = Client(created(where))
+    assert asking.publish(A).status == 200
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    refused = asking.open(B)
+    assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "DATABASE_BUSY", "1")
+    assert asking.ask("GET", "/os/x86_64/APKINDEX.tar.gz", who="").status == 200
+    other.execute("ROLLBACK")
+    other.close()
+    assert asking.publish(B).status == 200
+    assert names(started(where)) == ["a-1.0-r0", "b-1.0-r0"]
+    ledgers.close()
 
 
 def test_two_services_on_one_directory() -> None:
