@@ -12,8 +12,9 @@ def discover(universe: Universe, roots: Iterable[str], *, partial: bool = False)
     """Number every name the roots can reach, roots highest; returns them in ascending order of number.  `partial` leaves out
     what only the install_if lists of reached packages lead to.
 
-    Per name: first what its packages depend on, then who mentions it in install_if, then the names its packages provide and
-    who mentions those, then the name itself, last the names in its packages' own install_if lists.  Fills
+    Per name: first what those of its packages depend on that no name led to before; then who mentions it in install_if; then,
+    of each of its packages, who mentions the package's own name, and the names it provides; then the name itself; last the
+    names in its packages' own install_if lists.  Fills
     `reverse_depends`, `reverse_install_if`, `number`, `discovered`.  Iterative: chains of any length are fine.
     """
     order: list[Name] = []
@@ -38,19 +39,19 @@ def _neighbours(universe: Universe, name: Name, order: list[Name], partial: bool
     needs = _needs(universe, candidates[0]) if len(candidates) == 1 else _all_needs(universe, candidates)
     for needed in needs:
         needed.reverse_depends.append(name)
-    fresh = []
     for candidate in candidates:
-        if not candidate.explored:
-            candidate.explored = True
-            fresh.append(candidate)
+        if not candidate.entered:
+            candidate.entered = True
             for needed in _needs(universe, candidate):
                 if not needed.discovered:
                     yield needed
     for other in mentioning(universe, name):
         if not other.discovered:
             yield other
-    for candidate in fresh:
-        yield from _around(universe, candidate)
+    for candidate in candidates:
+        if candidate.concerned is None:
+            candidate.concerned = _concerned(universe, candidate)
+        yield from candidate.concerned
     name.number = len(order)
     order.append(name)
     if partial:
@@ -62,16 +63,14 @@ def _neighbours(universe: Universe, name: Name, order: list[Name], partial: bool
                 yield other
 
 
-def _around(universe: Universe, candidate: Candidate) -> Iterator[Name]:
-    """Who mentions a package, and the names it provides with who mentions those."""
+def _concerned(universe: Universe, candidate: Candidate) -> Iterator[Name]:
+    """Who mentions a package by its own name, and the names it provides.  All names of the package go on with one and the same
+    iterator: what lies behind it is discovered already."""
     for other in mentioning(universe, universe.name(candidate.name)):
         if not other.discovered:
             yield other
     for text, _ in candidate.provides:
         provided = universe.name(text)
-        for other in mentioning(universe, provided):
-            if not other.discovered:
-                yield other
         if not provided.discovered:
             yield provided
 

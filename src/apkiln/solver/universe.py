@@ -6,7 +6,7 @@ a candidate once, whatever number of names, repositories and databases it is lis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import FormatError
@@ -25,7 +25,7 @@ class Candidate:
     """One package: what its record says, and (below the line) the state of the run that owns the universe."""
 
     __slots__ = (
-        "allowed_tags", "always_allowed", "applied", "available", "conflicts", "counted", "defect", "depends", "explored",
+        "allowed_tags", "always_allowed", "applied", "available", "concerned", "conflicts", "counted", "defect", "depends", "entered",
         "failed_install_if", "identity", "inherited_wish", "install_if", "installed", "key", "name", "needs",
         "offers", "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered",
         "unusable", "wish",
@@ -58,8 +58,10 @@ class Candidate:
         self.install_if: tuple[Dependency, ...] = ()
         self.needs: tuple[Name, ...] | None = None
         """Names it depends on, each once; None = not looked up."""
-        self.explored = False
-        """Discovery went on from here."""
+        self.entered = False
+        """Discovery went to what it depends on."""
+        self.concerned: Iterator[Name] | None = None
+        """Names it concerns, as far as discovery has not gone to them; None = not asked for."""
         # ---- state of a run
         self.selectable = True
         """No item and no rival speaks against it so far."""
