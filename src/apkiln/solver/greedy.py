@@ -201,8 +201,7 @@ class GreedyRun:
 
     def _narrow(self, name: Name) -> None:
         """What is common to all remaining candidates already binds."""
-        usable = [provide for provide in name.providers if self._counts(name, provide)]
-        distinct = list(dict.fromkeys(provide.candidate for provide in usable))
+        distinct = list(dict.fromkeys(provide.candidate for provide in name.providers if provide.candidate.selectable))
         name.has_options = len(distinct) > 1 or any(not candidate.tag_allowed for candidate in distinct)
         if not distinct or not name.requirers:
             return
@@ -213,9 +212,6 @@ class GreedyRun:
         else:
             self._require_common(distinct)
         self._exclude_rivals(name, distinct)
-
-    def _counts(self, name: Name, provide: Provide) -> bool:
-        return provide.candidate.selectable and (name.requirers > 0 or provide.candidate.triggered)
 
     def _require_common(self, candidates: Sequence[Candidate]) -> None:
         common = dict.fromkeys(item.name for item in candidates[0].depends if not item.conflict)
