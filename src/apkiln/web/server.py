@@ -102,6 +102,7 @@ class Background:
         if due:
             before, now = hosted.incidents.open, int(self._clock.now() * 1000)
             expected = self._expecting.read(f"{service.equipment.public_url.rstrip('/')}/{service.name}", now)
+            self._application.site.shelves[service.name].images = expected.images
             after = hosted.incidents.take(compare(service, expected), now)
             for hook in self._application.deliveries:
                 hook.tell(incident_events(service.name, before, after, now // 1000))

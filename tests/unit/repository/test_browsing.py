@@ -10,6 +10,7 @@ from tests.service_workshop import ALICE, created, places, publish, selection
 from apkiln.core.limits import DEFAULT_LIMITS
 from apkiln.repository.browsing.differences import Changed, difference, rows_of
 from apkiln.repository.browsing.files import files_of
+from apkiln.repository.browsing.history import BROUGHT_BACK, LISTED_AGAIN, PUBLISHED, RESTORED, WITHDRAWN, history
 from apkiln.repository.browsing.inventory import Inventory
 from apkiln.repository.browsing.names import SearchTable, SortedNames
 from apkiln.repository.browsing.relations import dependents, needs, suggested
@@ -55,6 +56,41 @@ def perform(service: RepositoryService, step: tuple[str, str, int, str]) -> None
         service.run(ALICE, Manifest(restore=(selection(package, arch=arch, name=name),)))
     elif verb == "rollback":
         service.run(ALICE, Manifest(rollback=min(number, service.state.current)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_the_history_of_a_package_tells_every_time_an_index_listed_it(taken: list[tuple[str, str, int, str]]) -> None:
+    service = created(places(), FREE, ARCHES)
+    for step in taken:
+        perform(service, step)
+    for key, accepted in service.state.accepted.items():
+        events = history(service.state, key)
+        came = [event.generation for event in events if event.what in (PUBLISHED, RESTORED, BROUGHT_BACK, LISTED_AGAIN)]
+        assert came == [first for first, _ in accepted.listed]
+        assert (events[-1].what == WITHDRAWN) == (accepted.status.value == "withdrawn")
+        for event in events:
+            transaction = service.state.transactions[event.transaction]
+            assert (event.actor, event.reason) == (transaction.actor, transaction.reason)
+            if event.what == PUBLISHED:
+                assert key in {package.key for package in transaction.packages}
+    assert history(service.state, Key("x86_64", "never", "1")) == ()
+
+
+def test_a_life_told() -> None:
+    service = created(places(), FREE)
+    package = sample_package("a", "1-r0")
+    publish(service, package, provenance=("sha256:attestation",))
+    service.run(ALICE, Manifest(withdraw=(selection(package),)))
+    service.run(ALICE, Manifest(restore=(selection(package),)))
+    publish(service, sample_package("a", "2-r0"))
+    service.run(ALICE, Manifest(rollback=2))
+    events = history(service.state, Key("x86_64", "a", "1-r0"))
+    assert [event.what for event in events] == ["published", "withdrawn", "restored"]
+    assert [event.generation for event in events] == [2, 3, 4]
+    assert events[0].provenance == ("sha256:attestation",)
+    later = history(service.state, Key("x86_64", "a", "2-r0"))
+    assert [event.what for event in later] == ["published", "set aside"]
 
 
 def told(inventory: Inventory) -> dict[str, object]:

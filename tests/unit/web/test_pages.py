@@ -14,8 +14,9 @@ from tests.service_workshop import ALICE, BOB, created, declared, key_change, pl
 
 from apkiln.core.digest import Digest
 from apkiln.repository.equipment import Policy
+from apkiln.repository.expectations import LockedImage
 from apkiln.repository.ledger.actions import Finding, Manifest, Named, Opened, Rejected, Uploaded, Verified
-from apkiln.repository.ledger.packages import Package
+from apkiln.repository.ledger.packages import Key, Package
 from apkiln.repository.ledger.rows import Author
 from apkiln.repository.reconciling import Difference
 from apkiln.repository.service import RepositoryService
@@ -172,6 +173,13 @@ def test_what_pages_say(visitor: Visitor) -> None:
     version = words("/os/-/packages/lib++/1.0-r0/x86_64")
     assert "1 current package for x86_64 has a dependency that this one answers" in version
     assert "app-1.0-r0 so:lib.so.1" in version
+    assert "published generation 2" in version and "transaction" in version and "alice" in version, "who published it"
+    assert "No lock that is watched over here names it" in version
+    lib = Key("x86_64", "lib++", "1.0-r0")
+    visitor.application.site.shelves["os"].images = (LockedImage("web.lock.json", (lib,)),)
+    assert "In images web.lock.json" in words("/os/-/packages/lib++/1.0-r0/x86_64")
+    gone = words("/os/-/packages/lone/1.0-r0/x86_64")
+    assert "withdrawn generation" in gone and gone.index("published generation") < gone.index("withdrawn generation")
     app = words("/os/-/packages/app/1.0-r0/x86_64")
     assert "so:lib.so.1 lib++-1.0-r0" in app and "!rival nothing, as it should be" in app
     assert "app-doc-1.0-r0" in app, "what comes along with it"

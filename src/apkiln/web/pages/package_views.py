@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from apkiln.core.errors import ApkilnError
 from apkiln.repository.browsing.files import Files, files_of
+from apkiln.repository.browsing.history import history
 from apkiln.repository.browsing.inventory import newest, newest_first
 from apkiln.repository.browsing.relations import Dependent, Need, dependents, needs, suggested
 from apkiln.repository.browsing.standing import standing
@@ -147,6 +148,8 @@ def version(visit: Visit, name: str, number: str, arch: str) -> Page:
             "dependents": part.of(askers),
             "part": part,
             "siblings": siblings,
+            "events": history(state, key),
+            "images": [image.name for image in visit.shelf.images if key in image.packages],
             "is_served": standing(state, key) not in ("withdrawn", "collected"),
         }
     return Page("version.html", values)

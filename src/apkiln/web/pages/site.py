@@ -97,7 +97,8 @@ class Site:
         question = question_of(scope.get("query_string", b""))
         parts = addresses.parts(path)
         incidents = tuple(hosted.incidents.open)
-        etag = _etag(name, scope["path"], scope.get("query_string", b""), hosted.service.state.head.hash, repr(incidents))
+        images = str(hash(self.shelves[name].images))
+        etag = _etag(name, scope["path"], scope.get("query_string", b""), hosted.service.state.head.hash, repr(incidents), images)
         await self._respond(scope, send, etag, lambda: self._made(name, incidents, parts, question), is_private=hosted.private)
 
     async def home(self, scope: Scope, send: Send, hosted: Iterable[Hosted]) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from apkiln.repository.browsing.inventory import Inventory
+from apkiln.repository.expectations import LockedImage
 from apkiln.repository.ledger.state import RepositoryState
 from apkiln.repository.listing import Listing
 from apkiln.repository.reconciling import Incident
@@ -63,6 +64,8 @@ class Shelf:
         """Lists by generation."""
         self.files = Recent(100_000)
         """Contents of packages."""
+        self.images: tuple[LockedImage, ...] = ()
+        """Locks of images that somebody watches over, as of the last comparison."""
 
     @contextmanager
     def reading(self) -> Iterator[RepositoryState]:
