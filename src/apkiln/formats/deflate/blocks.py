@@ -63,7 +63,7 @@ def last_block_libz(stream: bytes, content: bytes | memoryview) -> LastBlock:
             if is_last:
                 break
             header = position
-        if inflation.output() != content:
+        if not inflation.gave(content):
             raise BadStreamError("the DEFLATE stream holds other bytes than were compressed")
         return LastBlock(header, position)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from apkiln.formats.deflate.checksum import combine
+from apkiln.formats.deflate.checksum import combine, crc32
 from apkiln.formats.deflate.codec import PIECE, Codec
 from apkiln.formats.deflate.member import HEADER, Slice, trailer
 
@@ -88,7 +87,7 @@ class Deflater:
 def _packed(codec: Codec, parts: tuple[bytes | memoryview, ...]) -> Slice:
     """One piece, given in parts: joined and summed where it is compressed, beside the caller."""
     piece = parts[0] if len(parts) == 1 else b"".join(parts)
-    return Slice(codec.compress_piece(bytes(piece)), zlib.crc32(piece), len(piece))
+    return Slice(codec.compress_piece(bytes(piece)), crc32(piece), len(piece))
 
 
 def compress_slices(codec: Codec, content: bytes | memoryview) -> tuple[Slice, ...]:
