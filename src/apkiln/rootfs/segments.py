@@ -241,7 +241,7 @@ class _Output:
         """Bytes of the tar slice so far."""
         self._codec_name = codec.name
         self._buffer = bytearray()
-        self._deflater = Deflater(codec, executor)
+        self._deflater = Deflater(codec, executor, ahead=1)  # there are as many writers as threads of the executor
         self._raw: BlobWriter = stack.enter_context(store.writer())
         self._slice: BlobWriter = stack.enter_context(store.writer())
         self._slice_size = self._slice_crc = 0

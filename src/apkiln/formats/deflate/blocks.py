@@ -54,7 +54,7 @@ def opened(stream: bytes, last: LastBlock) -> bytes:
 
 def last_block_libz(stream: bytes, content: bytes | memoryview) -> LastBlock:
     """The last block by libz; call only when `libz.library()` is not None."""
-    with libz.Inflation(stream, len(content)) as inflation:
+    with libz.Inflation(stream, content) as inflation:
         header = 0
         while True:
             at_border, is_last, position = inflation.to_next_block()
@@ -63,7 +63,7 @@ def last_block_libz(stream: bytes, content: bytes | memoryview) -> LastBlock:
             if is_last:
                 break
             header = position
-        if not inflation.gave(content):
+        if not inflation.is_whole():
             raise BadStreamError("the DEFLATE stream holds other bytes than were compressed")
         return LastBlock(header, position)
 

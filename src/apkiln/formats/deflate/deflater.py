@@ -65,9 +65,7 @@ class Deflater:
         self._held += len(chunk)
 
     def _compress(self) -> Iterator[Slice]:
-        parts = tuple(self._pending)
-        self._pending.clear()
-        self._held = 0
+        parts, self._pending, self._held = self._pending, [], 0
         if self._executor is None:
             yield self._counted(_packed(self._codec, parts))
             return
@@ -84,10 +82,11 @@ class Deflater:
         return made
 
 
-def _packed(codec: Codec, parts: tuple[bytes | memoryview, ...]) -> Slice:
-    """One piece, given in parts: joined and summed where it is compressed, beside the caller."""
-    piece = parts[0] if len(parts) == 1 else b"".join(parts)
-    return Slice(codec.compress_piece(bytes(piece)), crc32(piece), len(piece))
+def _packed(codec: Codec, parts: list[bytes | memoryview]) -> Slice:
+    """One piece, given in parts, which are let go: joined and summed where it is compressed, beside the caller."""
+    piece = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+    parts.clear()
+    return Slice(codec.compress_piece(piece), crc32(piece), len(piece))
 
 
 def compress_slices(codec: Codec, content: bytes | memoryview) -> tuple[Slice, ...]:
