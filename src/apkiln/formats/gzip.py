@@ -70,12 +70,14 @@ class ZlibEngine:
 
 
 class IsalEngine:
-    """Intel's isa-l.  Raises ImportError where it is not installed.  It only ever inflates here (spec codec.md)."""
+    """Intel's isa-l, with checksums of libdeflate (`deflate.checksum.crc32` says why).  Raises ImportError where one of them is
+    not installed.  isa-l only ever inflates here (spec codec.md)."""
 
     def __init__(self) -> None:
+        import deflate
         from isal import isal_zlib
 
-        self._module = isal_zlib
+        self._module, self._crc32 = isal_zlib, deflate.crc32
         self.error = cast("type[Exception]", isal_zlib.IsalError)
 
     def inflater(self) -> Inflater:
@@ -83,7 +85,7 @@ class IsalEngine:
         return inflater
 
     def crc32(self, data: bytes, value: int, /) -> int:
-        return int(self._module.crc32(data, value))
+        return int(self._crc32(data, value))
 
 
 def fastest_engine() -> Engine:

@@ -13,7 +13,7 @@ from apkiln.core.digest import Digest
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.deflate import member
-from apkiln.formats.deflate.checksum import combine
+from apkiln.formats.deflate.checksum import combine, crc32
 from apkiln.formats.deflate.codec import Codec
 from apkiln.formats.deflate.deflater import Deflater
 from apkiln.image.layer_recipe import LayerDigests, LayerPart, LayerRecipe, StoredLayer
@@ -83,8 +83,6 @@ def _measure(store: Store, recipe: LayerRecipe) -> tuple[LayerDigests, int]:
 
 
 def _tar_digest(store: Store, recipe: LayerRecipe) -> Digest:
-    from isal.isal_zlib import crc32
-
     state, room = hashlib.sha256(), new_room()
     for part in recipe.parts:
         crc = 0
@@ -117,8 +115,6 @@ def _compressed(store: Store, recipe: LayerRecipe) -> _Member:
 
 
 def _write_part(store: Store, chunks: Iterable[bytes], codec: Codec, executor: Executor | None) -> SegmentData:
-    from isal.isal_zlib import crc32
-
     deflater = Deflater(codec, executor)
     raw_size = slice_size = slice_crc = 0
     with store.writer() as raw, store.writer() as compressed:

@@ -15,7 +15,7 @@ from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
 from apkiln.core.origin import Origin
 from apkiln.formats.deflate import member
-from apkiln.formats.deflate.checksum import combine
+from apkiln.formats.deflate.checksum import combine, crc32
 from apkiln.image.layer_recipe import LayerPart, LayerRecipe, StoredLayer
 from apkiln.system.store import Store, damaged
 
@@ -50,8 +50,6 @@ def write_layer(store: Store, layer: StoredLayer, write: Callable[[bytes | memor
 
 
 def _copy_layer(store: Store, layer: StoredLayer, write: Callable[[bytes | memoryview], object]) -> None:
-    from isal.isal_zlib import crc32
-
     size, room = 0, new_room()
     for piece in _pieces(layer):
         if isinstance(piece, bytes):
