@@ -86,6 +86,7 @@ class Bills:
         self._plan = plan
         self._tree = tree
         self._request = request
+        self._described: tuple[InstalledPackage, ...] | None = None
         self.notices: list[str] = []
         """About embedded documents that were passed over."""
 
@@ -145,7 +146,7 @@ class Bills:
             manifest,
             self._plan.arch,
             tuple(LayerFacts(layer.digest, layer.diff_id, layer.media_type) for layer in layers),
-            tuple(self._installed(draft, position, layer) for position, layer in enumerate(places)),
+            tuple([item._replace(layer=layer) for item, layer in zip(self._packages(draft), places, strict=True)]),
             self._added(draft, len(layers) - 1),
             read_system(draft),
             self._request.vcs_url,
@@ -176,7 +177,13 @@ class Bills:
 
         return Authorship(f"apkiln-{__version__}", self._request.settings, self._plan.epoch)
 
-    def _installed(self, draft: Draft, position: int, layer: int) -> InstalledPackage:
+    def _packages(self, draft: Draft) -> tuple[InstalledPackage, ...]:
+        """Each package of the plan, in the lowest layer; no rule between the first document and the last changes any of it."""
+        if self._described is None:
+            self._described = tuple([self._installed(draft, position) for position in range(len(self._plan.packages))])
+        return self._described
+
+    def _installed(self, draft: Draft, position: int) -> InstalledPackage:
         from apkiln.formats.sbom.embedding import embedded_paths
         from apkiln.image.sbom import EmbeddedDocument, InstalledPackage
 
@@ -189,7 +196,7 @@ class Bills:
         sha256 = self._tree.plan.packages[position].files.head.sha256
         record = _own_words(package.record, self._tree.plan.packages[position].files.head.info)
         comments = self._tree.plan.packages[position].files.head.info.comments
-        return InstalledPackage(record, _download(package), sha256, layer, embedded, comments)
+        return InstalledPackage(record, _download(package), sha256, 0, embedded, comments)
 
 
 def index_bills(
