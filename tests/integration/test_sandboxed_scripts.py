@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.integration.clients import client
 from tests.integration.conftest import BUILD_DATE, apkiln, file, sample_packages
@@ -17,6 +19,11 @@ from apkiln.formats.apk.package_writer import PackageDraft, package_bytes
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.deflate.codec import canonical_codec
 
+PYTHON = "/usr/bin/python3"
+"""The one of the environment may lie where only root may go."""
+SOURCES = Path(__file__).resolve().parents[2] / "src"
+PACKAGES = Path(msgspec.__file__).resolve().parents[1]
+USER = 65534
 POST_INSTALL = b"""#!/bin/sh
 set -e
 read -r line < /etc/os-release
@@ -121,3 +128,32 @@ def test_what_cannot_be_relied_on_makes_no_image(tmp_path: Path, text: bytes, re
     assert result.returncode == 3
     assert json.loads(result.stderr[result.stderr.index("{") :])["error"]["reason"] == reason
     assert not (tmp_path / "out").exists()
+
+
+def test_an_ordinary_user_makes_the_same_image_and_leaves_nothing(definition: Path) -> None:
+    """The directory in which an overlay works has no mode at all: only root may look into it as it is."""
+    client("setpriv")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    wanted = build(definition, "by-root")["digest"]
+    home = definition.parent / "home"
+    home.mkdir()
+    os.chown(home, USER, USER)
+    for place in (definition.parent, definition.parent / "keys", *definition.parent.parents[:2]):
+        place.chmod(0o755)
+    tried = as_user(home, "-c", f"import sys, apkiln, msgspec; sys.exit(sys.version_info[:2] != {sys.version_info[:2]!r})")
+    if tried.returncode:
+        pytest.skip(f"{PYTHON} cannot run the product as another user: {tried.stderr[-200:]}")
+    out, cache = home / "out", home / "cache"
+    words = ("image", "build", str(definition), "sample:latest", str(out), "--cache-dir", str(cache), "--vcs=false", "--json")
+    made = as_user(home, "-m", "apkiln.cli.main", *words)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["digest"] == wanted
+    assert not list(home.glob("apkiln-scripts-*"))
+
+
+def as_user(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as somebody without any rights."""
+    command = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", PYTHON, *words)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": f"{SOURCES}:{PACKAGES}"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=home)

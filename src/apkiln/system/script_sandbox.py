@@ -171,8 +171,12 @@ def _gone(below: Path, above: Path, path: str) -> list[str]:
 
 
 def _remove(room: Path) -> None:
-    for directory, _names, _files in os.walk(room):
-        mode = stat.S_IMODE(os.lstat(directory).st_mode)
-        if mode & 0o700 != 0o700:
-            os.chmod(directory, 0o700)
+    """Directories are opened for their owner before the walk enters them: the one in which an overlay worked has no mode, and
+    scripts may leave others."""
+    for directory, names, _files in os.walk(room):
+        for name in names:
+            place = os.path.join(directory, name)
+            mode = os.lstat(place).st_mode
+            if stat.S_ISDIR(mode) and stat.S_IMODE(mode) & 0o700 != 0o700:
+                os.chmod(place, 0o700)
     shutil.rmtree(room)
