@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.packages import AcquiredPackage, open_package
@@ -12,6 +12,7 @@ from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.policy import STRICT, PackagePolicy
 from apkiln.formats.apk.records import IndexRecord
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.indexes import LoadedIndex
 from apkiln.core import canonical_json
+from apkiln.core.named_tuple import NamedTuple
 
 _TABLE = "index-facts"
 _VERSION = "1"

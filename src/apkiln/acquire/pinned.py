@@ -7,7 +7,6 @@ size, SHA-256, members, name and version), then read completely like any other p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.facts import Member, PackageFacts, package_facts, read_facts
@@ -22,6 +21,7 @@ from apkiln.acquire.packages import (
 )
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.keys import Keyring
 from apkiln.system.parallel import map_in_threads

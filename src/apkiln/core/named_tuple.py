@@ -23,8 +23,9 @@ else:
         """What all classes share."""
 
         __slots__ = ()
-        _fields: tuple[str, ...] = ()
-        _field_defaults: dict[str, Any] = {}  # noqa: RUF012  (as typing.NamedTuple has it)
+        # No annotations here: those who read them, as msgspec does, look for the fields of the class.
+        _fields = ()
+        _field_defaults = {}  # noqa: RUF012  (as typing.NamedTuple has it)
 
         @classmethod
         def _make(cls, items: Iterable[Any]) -> Any:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct, error, unpack_from
-from typing import NamedTuple
+
+from apkiln.core.named_tuple import NamedTuple
 
 MAXIMUM_HEADERS = 512
 """Program headers looked at."""

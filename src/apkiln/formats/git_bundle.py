@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import MIB
+from apkiln.core.named_tuple import NamedTuple
 
 MAXIMUM_HEADER = 4 * MIB
 _SIGNATURE = re.compile(rb"# v([23]) git bundle\n")

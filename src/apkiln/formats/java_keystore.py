@@ -11,9 +11,9 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError, VerificationError
+from apkiln.core.named_tuple import NamedTuple
 
 PASSWORD = "changeit"
 """What every Java installation uses for its certificate authorities."""

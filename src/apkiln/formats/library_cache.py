@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 
 _MAGIC = b"glibc-ld.so.cache1.1"
 _HEADER_SIZE = 48

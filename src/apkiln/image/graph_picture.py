@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.image.dependency_graph import WORLD, DependencyGraph, EdgeKind
 from apkiln.image.graph_drawing import size_text
 

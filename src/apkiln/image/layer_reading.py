@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.formats.archive.tar_reader import TarReader
 from apkiln.formats.archive.tar_rules import FOREIGN

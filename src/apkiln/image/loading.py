@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import EnvironmentFault, UnavailableError, UsageError, VerificationError
 from apkiln.core.limits import Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import tar_writer
 from apkiln.formats.archive.entry import Entry, EntryType

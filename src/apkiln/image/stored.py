@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FormatError, UnavailableError, UsageError, VerificationError
 from apkiln.core.limits import Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.oci import media_types
 from apkiln.formats.oci.documents import Configuration, Descriptor, Platform

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePath
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.deb.sources import Source, parse_deb822, parse_one_line
 from apkiln.system.files import FileReader

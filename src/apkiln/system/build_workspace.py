@@ -14,9 +14,10 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from apkiln.core.errors import ConfigurationError, FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import Entry, EntryType

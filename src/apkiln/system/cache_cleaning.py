@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.progress import Reporter
 from apkiln.system.clock import Clock
 from apkiln.system.directory_store import DirectoryStore

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shutil
 import struct
-from typing import NamedTuple
 
 from apkiln.core.errors import EnvironmentFault
+from apkiln.core.named_tuple import NamedTuple
 
 
 class _Machine(NamedTuple):

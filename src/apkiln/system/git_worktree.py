@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from apkiln.core.errors import ApkilnError, UnavailableError, VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.system.files import Files
 from apkiln.system.git import PICKS, SHALLOW, GitWant

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 
 MANY = 65_536

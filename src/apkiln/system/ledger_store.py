@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from apkiln.core.errors import ConflictError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 
 

@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
 
 from apkiln.core.errors import ApkilnError, UnavailableError
 from apkiln.core.limits import GIB, MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.system.bubblewrap import BubblewrapSandbox
 from apkiln.system.control_groups import TreeLimits, bounded
 from apkiln.system.emulation import emulator_for

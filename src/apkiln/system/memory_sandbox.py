@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from apkiln.core.errors import EnvironmentFault, UnavailableError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.system.sandbox import Listener, SandboxResult, SandboxSpec, Stop, Streams, check_spec
 

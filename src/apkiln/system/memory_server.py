@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from apkiln.core.errors import UnavailableError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.system.clock import ManualClock
 from apkiln.system.credentials import NO_CREDENTIALS, Credentials

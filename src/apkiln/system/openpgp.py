@@ -6,10 +6,10 @@ import base64
 import binascii
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError, VerificationError
 from apkiln.core.limits import MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.system.files import Files
 from apkiln.system.process import Command, Runner

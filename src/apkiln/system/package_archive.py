@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnavailableError, VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.deb import writer
 from apkiln.formats.deb.deb822 import Stanza

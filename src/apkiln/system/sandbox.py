@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from apkiln.core.limits import GIB, MIB
+from apkiln.core.named_tuple import NamedTuple
 
 
 class RootAccess(Enum):

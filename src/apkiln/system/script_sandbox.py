@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from apkiln.core.limits import MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.system.faults import faults_named
 from apkiln.system.sandbox import Bind, Sandbox, SandboxLimits, SandboxSpec, Stop

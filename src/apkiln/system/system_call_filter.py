@@ -7,7 +7,8 @@ Refused with EPERM: mounting, keys, kernel modules, kexec, BPF, performance even
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+
+from apkiln.core.named_tuple import NamedTuple
 
 _LOAD, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24

@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive.entry import Entry
 from apkiln.system.clock import Clock, SystemClock
 from apkiln.system.faults import faults_named

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.keys import Keyring
 from apkiln.formats.apk.signature import Signature, verify

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from apkiln.core.errors import FaultCollector, FormatError, VerificationError
 from apkiln.core.limits import DEFAULT_LIMITS, MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.value import replace, value
 from apkiln.formats.apk import pkginfo

@@ -6,10 +6,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from apkiln.core.errors import FaultCollector, FormatError
 from apkiln.core.limits import KIB, MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.policy import PackagePolicy
 from apkiln.formats.archive.entry import Entry, EntryType

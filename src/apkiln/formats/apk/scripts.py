@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable
 from io import BytesIO
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.control import SCRIPTS
 from apkiln.formats.apk.dependency import identity_digest

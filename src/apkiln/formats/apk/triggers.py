@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from apkiln.core.errors import FaultCollector, FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.dependency import identity_digest
 from apkiln.formats.apk.identity import identity_text

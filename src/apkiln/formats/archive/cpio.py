@@ -7,10 +7,10 @@ give equal bytes.  The format carries no extended attributes and no owner names.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, KIB, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import Entry, EntryType

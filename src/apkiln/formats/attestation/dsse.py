@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode, urlsafe_b64decode
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from apkiln.core import canonical_json
 from apkiln.core.errors import NOWHERE, FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 
 IN_TOTO = "application/vnd.in-toto+json"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from apkiln.core.errors import NOWHERE, FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 
 MAGIC = b"!<arch>\n"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 
 MAXIMUM_LENGTH = 512
 """Characters of one version; the longest in the archive has under 100."""

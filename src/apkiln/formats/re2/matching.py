@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.re2.nodes import Alternatives, Assertion, Characters, Group, Node, Repetition, Sequence
 from apkiln.formats.re2.parser import Parser
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from apkiln.core.named_tuple import NamedTuple
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 """Code points as inclusive ranges."""

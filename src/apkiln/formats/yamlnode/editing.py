@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.yamlnode.node import Document, Mapping, Node, Scalar, Sequence
 from apkiln.formats.yamlnode.writer import write
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from apkiln.core.errors import UnavailableError
 from apkiln.core.limits import Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import ContentEntry, EntryType
 from apkiln.image.audit import accounting, apko_rules

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.attributes import attributes_digest
 from apkiln.formats.archive.entry import EntryType
 from apkiln.image.audit.findings import Violation

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+from apkiln.core.named_tuple import NamedTuple
 
 
 class Violation(NamedTuple):

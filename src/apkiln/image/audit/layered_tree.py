@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive import path as paths
 from apkiln.formats.archive.entry import ContentEntry, Entry, EntryType
 from apkiln.image.audit.findings import Violation

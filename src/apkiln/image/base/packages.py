@@ -7,8 +7,8 @@ of in the accounting (rule `base-image`), never quietly taken for the package's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.apk.attributes import attributes_digest
 from apkiln.formats.apk.contents import PackageInfo

@@ -9,13 +9,14 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ConfigurationError, FormatError, VerificationError
 from apkiln.core.limits import Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.value import value
 from apkiln.formats.archive import path as paths

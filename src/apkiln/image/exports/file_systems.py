@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
-from typing import NamedTuple
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import EnvironmentFault, UnavailableError, UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.system.process import Command, Completed, Runner
 

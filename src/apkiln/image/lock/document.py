@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from apkiln.acquire.facts import Member
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 
 VERSION = "v1"

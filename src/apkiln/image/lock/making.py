@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from apkiln.acquire.facts import PackageFacts
 from apkiln.acquire.index_facts import IndexFacts
 from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.secret import redact_url
 from apkiln.core.value import value
 from apkiln.formats.oci.documents import created_time

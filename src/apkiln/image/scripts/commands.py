@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.image.scripts.accounts import account_command
 from apkiln.image.scripts.conditions import Answer, query, test
 from apkiln.image.scripts.effects import (

@@ -8,9 +8,9 @@ and an image is made only of what came out the same both times.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.image.generated.draft import Draft

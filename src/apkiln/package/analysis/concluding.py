@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.dependency import is_dependency_name, provided
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.formats.apk.version import is_valid

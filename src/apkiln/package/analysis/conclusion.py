@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from apkiln.core.arch import Arch
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.package.analysis.facts import TreeFacts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.archive.entry import Entry
 from apkiln.formats.elf import ElfObject

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from apkiln.core.named_tuple import NamedTuple
 
 Row: TypeAlias = tuple[tuple[str, "str | int | tuple[str, ...]"], ...]
 """Facts by name, in order."""

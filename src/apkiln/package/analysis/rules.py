@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.yamlnode.nearest import nearest
 
@@ -52,6 +52,8 @@ def read_rules(content: bytes, source: str) -> AnalysisRules:
 
     ConfigurationError `bad-rules`, all faults together.
     """
+    import tomllib
+
     try:
         document = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

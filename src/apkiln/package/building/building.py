@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError, EnvironmentFault, FaultCollector, UnavailableError
 from apkiln.core.limits import MIB
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import replace
 from apkiln.package.building.compiler_files import compiler_files
 from apkiln.package.building.guest import GuestTrees

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from apkiln.core.named_tuple import NamedTuple
 
 NAME = ".melangeignore"
 

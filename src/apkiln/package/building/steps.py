@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.value import value
 from apkiln.package.definition.model import Environment, Step

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.version import is_valid
 from apkiln.formats.yamlnode.reader import Text

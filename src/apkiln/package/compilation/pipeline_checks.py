@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from apkiln.core.errors import ApkilnError, ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.formats.yamlnode.reader import Text

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from apkiln.core.errors import ApkilnError, FaultCollector
 from apkiln.core.limits import MIB, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.yamlnode.compose import compose
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.formats.yamlnode.node import Document, Mapping, Sequence

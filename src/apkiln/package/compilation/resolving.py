@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from apkiln.core.arch import Arch
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.yamlnode.compose import compose
 from apkiln.formats.yamlnode.excerpt import excerpt
 from apkiln.package.compilation import compiling

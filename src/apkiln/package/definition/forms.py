@@ -68,6 +68,8 @@ def duration(text: str) -> str:
 
 def nanoseconds(text: str) -> int:
     """The length of a duration that `duration` accepts; an empty text is 0."""
+    if not text:
+        return 0
     from fractions import Fraction
 
     total = sum((Fraction(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text)), Fraction(0))

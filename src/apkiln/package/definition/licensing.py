@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.sbom.licences import NO_ASSERTION, LicenceText, expression
 from apkiln.package.definition.model import Copyright
 

@@ -6,8 +6,9 @@ are kept as written.  Mappings are pairs sorted by key, so that no result depend
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.yamlnode.reader import Text
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.limits import DEFAULT_LIMITS, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.version import has_wide_number, is_valid
 from apkiln.formats.yamlnode.compose import compose

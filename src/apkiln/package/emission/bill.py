@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import apkiln
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.oci.documents import created_time
 from apkiln.formats.sbom.model import Component, Document, Kind, Relationship, identifier
 from apkiln.formats.sbom.purl import purl, source_purl

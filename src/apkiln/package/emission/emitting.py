@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import PurePath
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from apkiln.core import canonical_json
 from apkiln.core.errors import ConflictError, FaultCollector, UsageError, ViolationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.value import replace, value
 from apkiln.formats.apk.package_writer import DataMember, PackageDraft, WrittenPackage, write_around, write_data

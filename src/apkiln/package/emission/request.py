@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import NamedTuple
 
 from apkiln.core.arch import Arch
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.formats.apk.records import IndexRecord

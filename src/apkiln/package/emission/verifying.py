@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core import canonical_json
 from apkiln.core.errors import VerificationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk import signature
 from apkiln.formats.apk.keys import Keyring

@@ -6,9 +6,10 @@ Ranges are expanded, defaults filled in, options applied; references to what onl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.formats.yamlnode.reader import Text
 from apkiln.package.definition.model import (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from apkiln.core.errors import ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.yamlnode.reader import Text
 from apkiln.package.definition.model import NO_VERBATIM, Data, PackageDefinition, Subpackage
 from apkiln.package.evaluation.references import Substitution

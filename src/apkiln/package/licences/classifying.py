@@ -13,9 +13,9 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 
 CERTAIN = 0.9
 """Confidence from which a text counts as the licence."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.deb.copyright import is_machine_readable, spdx_expression
 from apkiln.formats.deb.deb822 import Stanza, parse_stanza, parse_stanzas

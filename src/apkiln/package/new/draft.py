@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core.errors import FormatError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.formats.apk.version import has_wide_number, is_valid
 from apkiln.formats.sbom.licences import NO_ASSERTION, expression

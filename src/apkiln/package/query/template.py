@@ -6,9 +6,10 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from apkiln.core.errors import UsageError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.package.query.view import Section, shown
 

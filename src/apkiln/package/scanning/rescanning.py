@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import unified_diff
-from typing import NamedTuple
 
 from apkiln.core.arch import Arch
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk import pkginfo
 from apkiln.formats.apk.contents import PackageInfo
 from apkiln.package.analysis.concluding import conclude

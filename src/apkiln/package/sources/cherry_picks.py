@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from apkiln.core.errors import NOWHERE, ConfigurationError, FaultCollector
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 
 FORM = "[branch/]commit: comment"

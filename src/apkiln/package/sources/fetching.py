@@ -18,8 +18,6 @@ def fetch_sources(plan: SourcePlan, access: SourceAccess) -> FetchedSources:
     Raises the one fault, or a FaultGroup with those of all sources: VerificationError `source-digest-mismatch` (the file is
     kept in `rejected/`), `unpinned-source`, those of `GitRepositories.export`; UnavailableError as `Transfer.fetch`.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     if not access.allow_unpinned:
         _refuse_unpinned(plan)
     access.files.make_directory(access.cache)
@@ -27,8 +25,7 @@ def fetch_sources(plan: SourcePlan, access: SourceAccess) -> FetchedSources:
     for source in plan.sources:
         groups.setdefault(source.cache_name, []).append(source)
     access.reporter.start("sources", len(groups), "sources")
-    with ThreadPoolExecutor(max(1, access.jobs)) as pool:
-        done = list(pool.map(lambda group: _attempt(group, access), groups.values()))
+    done = _all_attempts(list(groups.values()), access)
     access.reporter.finish("sources")
     faults = [fault for fault in done if isinstance(fault, ApkilnError)]
     if faults:
@@ -37,6 +34,15 @@ def fetch_sources(plan: SourcePlan, access: SourceAccess) -> FetchedSources:
     return FetchedSources(
         str(access.cache), tuple(materials[source.cache_name]._replace(source=source) for source in plan.sources)
     )
+
+
+def _all_attempts(groups: list[list[Source]], access: SourceAccess) -> list[Material | ApkilnError]:
+    if len(groups) < 2 or access.jobs < 2:
+        return [_attempt(group, access) for group in groups]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(access.jobs) as pool:
+        return list(pool.map(lambda group: _attempt(group, access), groups))
 
 
 def _refuse_unpinned(plan: SourcePlan) -> None:

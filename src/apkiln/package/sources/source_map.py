@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import NamedTuple
 
 from apkiln.core.digest import Digest
 from apkiln.core.errors import FaultCollector, FormatError
 from apkiln.core.limits import MIB, Limits
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.yamlnode.compose import compose
 from apkiln.formats.yamlnode.reader import root
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.package.definition.model import PackageDefinition, Step
 from apkiln.package.evaluation.conditions import evaluate

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.package.definition.model import Monitor, PackageDefinition, Step, Update
 from apkiln.package.updates.asking import Upstreams, offers_of
 from apkiln.package.updates.choosing import Choice, choose

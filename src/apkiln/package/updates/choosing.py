@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from apkiln.core.errors import ApkilnError, ConfigurationError
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.version import has_wide_number, is_valid, sort_key
 from apkiln.formats.re2.matching import Expression
 from apkiln.formats.re2.replacing import replace_all

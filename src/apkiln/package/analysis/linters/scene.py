@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from apkiln.core.arch import Arch
+from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.package.analysis.finding import Row
 from apkiln.package.analysis.tree import REGULAR, Tree
