@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import hashlib
+import os
 import re
 import socket
 import subprocess
@@ -261,3 +262,24 @@ def test_private_answers_stay_out_of_shared_caches(fronted: tuple[Server, str]) 
 def test_the_container_file_installs_the_extra() -> None:
     text = (EXAMPLES / "Containerfile").read_text()
     assert "[service]" in text and "USER apkiln" in text
+
+
+def test_the_user_of_the_container_owns_what_it_writes_to() -> None:
+    """A named volume takes the owner of the directory in the image; where there is none, it is root's."""
+    text = (EXAMPLES / "Containerfile").read_text().partition("USER apkiln")[0]
+    owned = set(re.findall(r"-o apkiln (/\S+)", text)) | set(re.findall(r"--home-dir (/\S+) --create-home", text))
+    compose: dict[str, Any] = yaml.safe_load((EXAMPLES / "compose.yaml").read_text())
+    for name in ("signer", "repository"):
+        for volume in compose["services"][name]["volumes"]:
+            source, target = volume.split(":")[:2]
+            assert source.startswith(".") or target in owned, f"{name} cannot write to {target}"
+
+
+def test_podman_compose_takes_the_file() -> None:
+    command = [client("podman-compose"), "--dry-run", "-f", str(EXAMPLES / "compose.yaml"), "up", "--no-start"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=EXAMPLES, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    for name in ("signer", "repository", "web"):
+        assert f"podman create --name=service_{name}_1" in said, said

@@ -57,7 +57,7 @@ def _listed(state: RepositoryState, key: Key, number: int, came: bool) -> Event:
 
 
 def _came(state: RepositoryState, key: Key, transaction: Transaction) -> Iterator[str]:
-    if any(package.key == key for package in transaction.packages):
+    if any(package.name == key.name and package.key == key for package in transaction.packages):
         yield PUBLISHED
     if _names(state, transaction.manifest.restore, key):
         yield RESTORED
