@@ -9,7 +9,7 @@ from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.formats.apk.version import compare
 from apkiln.image.configuration.model import Pairs
-from apkiln.image.difference.contents import ArchitectureContents, Contents, FileRow, PackageRow
+from apkiln.image.difference.contents import UNKNOWN, ArchitectureContents, Contents, FileRow, PackageRow
 
 
 class PackageChangeKind(Enum):
@@ -183,5 +183,6 @@ def _fields(before: FileRow, after: FileRow) -> Iterator[str]:
 def _settings(before: Pairs, after: Pairs) -> Iterator[SettingChange]:
     old, new = dict(before), dict(after)
     for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            yield SettingChange(key, old.get(key), new.get(key))
+        left, right = old.get(key), new.get(key)
+        if left != right and (left is None or right is None or UNKNOWN not in (left, right)):
+            yield SettingChange(key, *("used" if side == UNKNOWN else side for side in (left, right)))

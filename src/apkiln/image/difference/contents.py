@@ -6,6 +6,9 @@ from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.value import value
 from apkiln.image.configuration.model import Pairs
 
+UNKNOWN = "\0"
+"""The value of a setting that is there, and that a side cannot tell: no difference from any other value."""
+
 
 class PackageRow(NamedTuple):
     """One installed, or locked, package."""

@@ -12,7 +12,7 @@ from apkiln.core.limits import Limits
 from apkiln.core.secret import redact_url
 from apkiln.formats.apk.identity import identity_text
 from apkiln.image.configuration.model import Pairs
-from apkiln.image.difference.contents import ArchitectureContents, Contents, FileRow, PackageRow
+from apkiln.image.difference.contents import UNKNOWN, ArchitectureContents, Contents, FileRow, PackageRow
 from apkiln.image.lock.document import Lock
 from apkiln.image.resolving import Resolution
 
@@ -35,11 +35,17 @@ def contents_of_lock(lock: Lock, name: str, *, with_indexes: bool = True) -> Con
                 PackageRow(row.name, row.version, row.origin, identity_text(row.identity))
                 for row in sorted(lock.of(arch), key=lambda row: row.name)
             ),
-            settings=_sorted([("requested", " ".join(requested[arch]))] if arch in requested else []),
+            settings=_requested(requested.get(arch), lock.is_ours, with_indexes),
         )
         for arch in sorted(lock.architectures)
     ]
     return Contents(name, tuple(architectures), _sorted(_lock_settings(lock, with_indexes)))
+
+
+def _requested(world: tuple[str, ...] | None, is_ours: bool, with_indexes: bool) -> Pairs:
+    if world is not None:
+        return (("requested", " ".join(world)),)
+    return (("requested", UNKNOWN),) if with_indexes and not is_ours else ()
 
 
 def contents_of_resolution(resolution: Resolution, name: str, *, with_requests: bool = True) -> Contents:
@@ -98,7 +104,7 @@ def _lock_settings(lock: Lock, with_indexes: bool) -> Iterator[tuple[str, str]]:
     for key in lock.keyring:
         yield f"key {key.name}", hashlib.sha256(key.content.encode()).hexdigest()
     for repository in (*lock.repositories, *lock.build_repositories):
-        yield f"index {redact_url(repository.url)}", repository.generation or repository.index_sha256 or "used"
+        yield f"index {redact_url(repository.url)}", repository.generation or repository.index_sha256 or UNKNOWN
     for repository in lock.runtime_repositories:
         yield f"runtime repository {redact_url(repository.url)}", "written"
     for file in lock.files:

@@ -11,6 +11,7 @@ from tests.image_workshop import AMD64, ARM64, Workshop, definition
 from tests.sample_packages import SamplePackage, sample_package
 
 from apkiln.core.limits import DEFAULT_LIMITS
+from apkiln.core.value import replace
 from apkiln.image.difference.comparing import Difference, PackageChangeKind, compare_contents
 from apkiln.image.difference.contents import ArchitectureContents, Contents, FileRow, PackageRow
 from apkiln.image.difference.reading import contents_of_lock, contents_of_resolution, read_contents
@@ -230,6 +231,17 @@ def test_a_lock_is_checked_against_what_would_be_resolved() -> None:
     assert [change.kind for change in arch.packages] == [PackageChangeKind.UPGRADED]
     changed = fresh(shop_of(more="cmd: x"), shop_of())
     assert [change.key for change in changed.settings] == ["definition"]
+
+
+def test_what_a_lock_of_apko_does_not_say_is_no_difference() -> None:
+    """Neither digests of indexes nor requests; which indexes were used it says."""
+    ours = shop_of().locked()
+    bare = [item._replace(index_sha256="", fetched="", generation="") for item in ours.repositories]
+    theirs = replace(ours, requested=(), repositories=tuple(bare), files=(), flags=())
+    assert not compare_contents(contents_of_lock(ours, "ours"), contents_of_lock(theirs, "theirs"))
+    more = replace(theirs, repositories=(*bare, bare[0]._replace(url="other/x86_64/APKINDEX.tar.gz")))
+    (change,) = compare_contents(contents_of_lock(ours, "ours"), contents_of_lock(more, "theirs")).settings
+    assert (change.key, change.before, change.after) == ("index other/x86_64/APKINDEX.tar.gz", None, "used")
 
 
 def test_locks_differ_in_indexes_and_requests() -> None:
