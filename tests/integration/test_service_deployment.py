@@ -276,10 +276,12 @@ def test_the_user_of_the_container_owns_what_it_writes_to() -> None:
 
 
 def test_podman_compose_takes_the_file() -> None:
-    command = [client("podman-compose"), "--dry-run", "-f", str(EXAMPLES / "compose.yaml"), "up", "--no-start"]
+    """It says what it would do; even so it would make volumes, so `true` stands for podman."""
+    command = [client("podman-compose"), "--podman-path", client("true"), "--dry-run", "-f", str(EXAMPLES / "compose.yaml")]
+    command += ["up", "--no-start"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=EXAMPLES, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr
     for name in ("signer", "repository", "web"):
-        assert f"podman create --name=service_{name}_1" in said, said
+        assert f"create --name=service_{name}_1" in said, said
