@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.build_workshop import Fixture, make_fixture
+from tests.build_workshop import Fixture, make_fixture, write_packages
 from tests.conformance.suites.commands import Answer, run_judged
 from tests.integration.clients import client
+
+from apkiln.formats.archive.entry import Entry, EntryType
+from apkiln.system.files import DiskFiles
+from apkiln.system.signer import load_signer
 
 if os.uname().machine != "x86_64":
     pytest.skip("the shell of the root is for x86-64", allow_module_level=True)
@@ -75,6 +79,8 @@ CASES = {
     "version": Refused(script("true", HEAD.replace('"1.0"', '"v1.0-rc1"')), "", "demo.yaml:1:", says="apk versions look like"),
     "wrong hash": Refused(source("file", f", expected-sha256: {WRONG}"), "", "demo.yaml:4:11", 4, says="what came is kept as"),
     "no hash": Refused(source("file", ""), "", "demo.yaml:5:", says="expected-sha256"),
+    "no packages": Refused(script("true", NAME), "no-packages", "demo.yaml:1:", says="list `busybox` or `bash`"),
+    "no shell": Refused(script("true", HEAD.replace("busybox", "nothing")), "no-shell", "demo.yaml:4:", says="add `busybox`"),
     "failing step": Refused(script("echo last words; exit 7"), "step-failed", "demo.yaml:4:", 11, says="last words"),
     "time": Refused(script("sleep 60"), "step-timeout", "demo.yaml:4:", 11, ("--timeout", "1s")),
     "memory": Refused(
@@ -108,6 +114,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fixture, Path]:
     for place in (directory, directory.parent):
         place.chmod(0o755)
     made = make_fixture(directory / "fixture")
+    content = {"usr": (Entry("usr", EntryType.DIRECTORY, 0o755), b"")}
+    signer = load_signer(made.signing_key, DiskFiles())
+    write_packages(directory / "more", [("nothing", "1-r0", (), content)], signer)
     (directory / "map.yaml").write_text(f"prefixes:\n  http://example.test/: {directory}/\nonly: true\n")
     (directory / "file").write_text("content")
     return made, directory

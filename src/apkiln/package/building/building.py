@@ -143,6 +143,10 @@ def _guest(request: BuildRequest, parts: tuple[PlannedPart, ...], access: BuildA
     if not any(part.steps for part in parts):
         return None
     environment = _without_downloader(request, access)
+    if not environment.contents.packages:
+        message = "the definition has steps, and its environment no packages to run them with"
+        hint = "list `busybox` or `bash`, and what the steps call, in `environment.contents.packages`"
+        raise ConfigurationError(message, reason="no-packages", origin=request.definition.package.name.origin, hint=hint)
     resolved = resolve_guest(environment, request.guest_sources, request.arch, access.access)
     for notice in resolved.notices:
         access.note(notice)

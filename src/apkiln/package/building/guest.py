@@ -26,7 +26,8 @@ class GuestTrees:
     """Names by number, from its `etc/passwd`."""
     groups: tuple[tuple[int, str], ...]
     shell: str
-    """What runs scripts, in words: `/bin/sh`, or `/bin/bash` or `/bin/busybox sh` where that knows no `pipefail`."""
+    """What runs scripts, in words: `/bin/sh`, or `/bin/bash` or `/bin/busybox sh` where that knows no `pipefail`.
+    Empty: the root has no shell."""
     loader: bool
     """It has `/sbin/ldconfig`."""
 

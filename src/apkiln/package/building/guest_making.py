@@ -231,9 +231,11 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _shell(draft: Draft) -> str:
-    """dash, which Debian has as `/bin/sh`, knows no `pipefail` (spec package.md §4.11); bash and busybox do."""
-    if draft.file_at("bin/sh").rpartition("/")[2] != "dash":
-        return "/bin/sh"
+    """dash, which Debian has as `/bin/sh`, knows no `pipefail` (spec package.md §4.11); bash and busybox do.  Empty when there
+    is none."""
+    found = draft.file_at("bin/sh").rpartition("/")[2]
+    if found != "dash":
+        return "/bin/sh" if found else ""
     # A link of that name may lead to a busybox, which is no bash.
     if draft.file_at("bin/bash").rpartition("/")[2] == "bash":
         return "/bin/bash"

@@ -129,8 +129,12 @@ class Session:
 
     def run(self, steps: Iterable[StepRun]) -> None:
         """One after the other.  Raises CommandFailure (`step-failed`, `step-timeout`, `step-out-of-memory`) with the step's
-        place and the last lines, and what the sandbox raises."""
+        place and the last lines, ConfigurationError `no-shell`, and what the sandbox raises."""
         for step in steps:
+            if not self._root.trees.shell:
+                message = "no package of the environment has `/bin/sh`, which runs the step"
+                hint = "add `busybox` or `bash` to `environment.contents.packages`, for tests to that of `test`"
+                raise ConfigurationError(message, reason="no-shell", origin=step.origin, hint=hint)
             self._step(step)
 
     def spec(self, step: StepRun, command: tuple[str, ...] = ()) -> SandboxSpec:
