@@ -134,6 +134,7 @@ def build(shared: tuple[Fixture, Path], home: Path, text: str, *flags: str) -> A
         "--lint-require",
         "file-conflict",
     ]
+    words += ["-r", str(directory / "more")]
     return run_judged([*words, *flags], home, {"APKILN_CACHE": str(directory / "cache")})
 
 
