@@ -132,6 +132,10 @@ def squashfs_rows(text: str) -> Iterator[tuple[str, tuple[object, ...]]]:
 
 @pytest.mark.parametrize("compression", ["none", "lz4hc"])
 def test_erofs_holds_the_tree(shop: Workshop, tree: FinishedTree, tmp_path: Path, compression: str) -> None:
+    try:
+        check_program(EROFS, TOOLS, compression)
+    except EnvironmentFault as fault:
+        pytest.skip(str(fault))
     image = made(EROFS, shop, tree, tmp_path / "image", compression)
     output_of(needed("fsck.erofs"), image)
     reader = needed("dump.erofs")

@@ -83,13 +83,14 @@ def check_target(
 
     `replace`: a file, or a directory that holds an OCI layout, its bills of materials and nothing else, counts as free.
     Raises ConflictError (`output-exists`, `output-holds-other-files`), UnavailableError (`missing-directory`), and for file
-    systems UsageError (`bad-output`) and EnvironmentFault (`missing-program`, `program-too-old`).
+    systems UsageError (`bad-output`) and EnvironmentFault (`missing-program`, `program-too-old`,
+    `compression-missing`).
     """
     if target.kind in FILE_SYSTEMS:
         from apkiln.image.exports.file_systems import check_program, choose_compression
 
-        choose_compression(_file_system(target.kind), target.compression)
-        check_program(_file_system(target.kind), _required(tools))
+        system = _file_system(target.kind)
+        check_program(system, _required(tools), choose_compression(system, target.compression))
     status = files.status(place)
     empty = target.kind is OutputKind.OCI_DIRECTORY and status is not None and status.is_directory and not files.list(place)
     if status is not None and not empty:

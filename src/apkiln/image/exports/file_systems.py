@@ -74,8 +74,9 @@ def choose_compression(system: FileSystem, wanted: str) -> str:
     return wanted or system.compressions[0]
 
 
-def check_program(system: FileSystem, tools: Toolbox) -> None:
-    """Raises EnvironmentFault (`missing-program`, `program-too-old`) when the file system cannot be made here."""
+def check_program(system: FileSystem, tools: Toolbox, compression: str = "none") -> None:
+    """Raises EnvironmentFault (`missing-program`, `program-too-old`, `compression-missing`) when the file system cannot be made
+    here."""
     hint = f"install {system.package} or newer"
     try:
         answer = tools.run((system.program, *system.probe))
@@ -85,6 +86,12 @@ def check_program(system: FileSystem, tools: Toolbox) -> None:
     if system.evidence not in answer.stdout + answer.stderr:
         message = f"`{system.program}` of this machine cannot make an image from a tar archive"
         raise EnvironmentFault(message, reason="program-too-old", origin=Origin(system.program), hint=hint)
+    words = set((answer.stdout + answer.stderr).decode("utf-8", "replace").replace(",", " ").split())
+    built_in = [name for name in system.compressions if name in words]  # programs list what they were built with
+    if compression != "none" and built_in and compression not in built_in:
+        message = f"`{system.program}` of this machine was built without `{compression}`"
+        hint = "it has " + ", ".join(f"`{name}`" for name in built_in)
+        raise EnvironmentFault(message, reason="compression-missing", origin=Origin(system.program), hint=hint)
 
 
 def make_file_system(
