@@ -56,6 +56,7 @@ differential: install
 	@$(BIN)/python -m tests.differential.apk --count 20000
 	@$(BIN)/python -m tests.differential.exhaustive --count 5000
 	@$(BIN)/python -m tests.differential.melange --count 1000
+	@$(BIN)/python -m tests.differential.melange_builds
 	@$(BIN)/python -m tests.differential.apko --worlds 20 --cases 30
 
 crash: install

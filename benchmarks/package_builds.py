@@ -1,7 +1,9 @@
 """Whole builds of packages, and how long a root takes: `python -m benchmarks.package_builds [--rounds N] [--work DIR]`.
 
 The root is made of this machine's own shell and tools and of sixty made-up packages.  All variants are measured in turn in
-one run, so that the load of the machine meets all of them; the last column is in starts of a bare Python.
+one run, so that the load of the machine meets all of them; the last column is in starts of a bare Python.  Where `melange` is
+on PATH it builds the same definitions in the same run, upon the same packages; how many times longer it took is told at the
+end.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measuring import Sample, Summary, Variant, command, function, interleaved
-from tests.build_workshop import Fixture, make_fixture, write_packages
+from tests.build_workshop import ARCH, Fixture, make_fixture, write_packages
 
 from apkiln.acquire.access import Access
 from apkiln.core.arch import Arch
@@ -74,10 +76,9 @@ class BuildBench:
     def run(self, rounds: int) -> dict[str, Summary]:
         """Figures by name."""
         variants = [Variant(PYTHON, lambda _: command([sys.executable, "-c", "pass"], self.environment, self.work))]
-        variants += [
-            Variant("build of nothing, root of 1 package", self._building("small"), self._clean),
-            Variant("build of nothing, root of 61 packages", self._building("large"), self._clean),
-        ]
+        for name, size in (("small", "1 package"), ("large", "61 packages")):
+            title = f"build of nothing, root of {size}"
+            variants += [Variant(title, self._building(name), self._clean), *self._peer(title, name)]
         guest, trees, access = self._guest()
         sandbox = BubblewrapSandbox(os.environ["PATH"])
         made = make_guest(guest, trees, "bench", access)
@@ -113,9 +114,11 @@ class BuildBench:
         """The build of a tree of many files, with both ways to compress."""
         _make_big(self.work / "source/big")
         flags = ("--source-dir", str(self.work / "source"))
+        title = "build of 190 MB in 20,000 files"
         return interleaved(
             [
-                Variant("build of 190 MB in 20,000 files", self._building("big", *flags), self._clean),
+                Variant(title, self._building("big", *flags), self._clean),
+                *self._peer(title, "big", *flags),
                 Variant("the same, fast compression", self._building("big", *flags, "--compression", "fast"), self._clean),
                 Variant("cp -r of the files, twice", lambda _: self._copy(), lambda _: self._clean_copies()),
             ],
@@ -138,6 +141,20 @@ class BuildBench:
             *flags,
         ]
         return lambda _: command(words, self.environment, self.work)
+
+    def _peer(self, title: str, name: str, *flags: str) -> list[Variant]:
+        """The same build by melange; nothing when it is not on PATH."""
+        program = shutil.which("melange")
+        if program is None:
+            return []
+        key = self.work / "melange.rsa"  # it reads keys of its own form only
+        if not key.exists():
+            command([program, "keygen", "--key-size", "2048", key], self.environment, self.work)
+        source = () if flags else ("--empty-workspace",)
+        places = ("-r", self.fixture.directory, "-r", self.work / "many", "-k", self.fixture.key, "--signing-key", key)
+        caches = ("--apk-cache-dir", self.work / "apk-cache", "--cache-dir", self.work / "no-sources")
+        words = [program, "build", f"{name}.yaml", "--arch", ARCH, "--runner", "bubblewrap", *places, *caches, *source, *flags]
+        return [Variant(f"melange: {title}", lambda _: command(words, self.environment, self.work), self._clean, optional=True)]
 
     def _guest(self) -> tuple[ResolvedGuest, DirectoryTrees, Access]:
         store = DirectoryStore(self.cache)
@@ -187,6 +204,14 @@ def _show(figures: dict[str, Summary]) -> None:
         print(f"{name:46} {figure.wall * 1000:8.1f} {spread} {figure.cpu * 1000:8.1f} {figure.wall / base.wall:7.2f}")
 
 
+def _show_peer(figures: dict[str, Summary]) -> None:
+    """How much longer melange took for the same."""
+    for name, theirs in figures.items():
+        ours = figures.get(name.removeprefix("melange: "))
+        if name.startswith("melange: ") and ours is not None:
+            print(f"{name}: {theirs.wall / ours.wall:.1f} x the time, {theirs.cpu / ours.cpu:.1f} x the processor time")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -196,9 +221,13 @@ def main() -> None:
     compileall.compile_dir(ROOT / "src", quiet=2)
     bench = BuildBench(arguments.work.resolve())
     print(f"{'':46} {'wall ms':>8} {'from':>7} {'to':>8} {'CPU ms':>8} {'times':>7}")
-    _show(bench.run(arguments.rounds))
+    figures = bench.run(arguments.rounds)
+    _show(figures)
     if arguments.big:
-        _show(bench.run_big(max(1, arguments.rounds // 2)))
+        big = bench.run_big(max(1, arguments.rounds // 2))
+        _show(big)
+        figures |= big
+    _show_peer(figures)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ class Recording(NamedTuple):
             return "gem-directories"
         if value.startswith("perl~"):
             return "perl-directories"
+        if key == "L":
+            return "licences-in-index"
         if key in ("T", "U") and "#" in str(self.definition):
             return "text-behind-a-hash"
         if kind in ("so", "so-ver") and value.endswith(("=", "=0")):
