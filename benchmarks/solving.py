@@ -42,6 +42,7 @@ LARGE = 200_000
 DENSE = (25, 50, 100, 400, 1000)
 """Names of the worlds full of conflicts; 20 versions each."""
 SOLVE = "apkiln image packages, 5,000-package index"
+COMMAND = "apkiln apk solve, same index"
 VERSION = "apkiln --version"
 PYTHON = "python -c pass"
 
@@ -64,6 +65,7 @@ class SolvingBench:
         """Figures by name."""
         variants = [
             Variant(SOLVE, lambda number: self._command([APKILN, "image", "packages", self._definition, "-q"])),
+            Variant(COMMAND, lambda number: self._command([*self._solving(), *self._world])),
             Variant(VERSION, lambda number: self._command([APKILN, "--version"])),
             Variant(PYTHON, lambda number: self._command([sys.executable, "-c", "pass"])),
         ]
@@ -72,6 +74,10 @@ class SolvingBench:
         if "apko" in self._peers:
             variants.append(Variant("apko show-packages, same index", self._apko, optional=True))
         return interleaved(variants, rounds)
+
+    def _solving(self) -> list[object]:
+        index = self._repository / "x86_64" / "APKINDEX.tar.gz"
+        return [APKILN, "apk", "solve", "--index", index, "--arch", "x86_64"]
 
     def _command(self, words: list[object]) -> Sample:
         return command(words, self._environment, self._work)

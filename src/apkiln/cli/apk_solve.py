@@ -23,7 +23,7 @@ HELP = """Solve a request against index files and print the changes in order, as
 
 The request is an apk command: `add`, `del`, `upgrade` or `fix`, with its items; without one, the items are added.  Options of
 that command come after `--`.  A signature is not asked for.  Exit code 5: there is no solution, and the smallest conflicting
-set is shown; 6: the step limit was reached."""
+set is shown; 6: the step limit was reached.  What was read of an index stays in the cache."""
 EPILOG = """examples:
   apkiln apk solve --index APKINDEX.tar.gz busybox 'openssl>3'
   apkiln apk solve --index main/APKINDEX --index @edge=edge/APKINDEX curl@edge --json
