@@ -6,13 +6,14 @@ import re
 
 from apkiln.core.errors import FormatError
 from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 
 MAXIMUM_TEXT = 1 << 20
 """Characters of one expanded field."""
-_LINE = re.compile(r"\s*([A-Za-z0-9_.]+)\s*([:=])\s*(.*?)\s*")
-_REFERENCE = re.compile(r"\$\$|\$\{([^}]*)\}")
-_UNKNOWN = re.compile(r"\$\{([^}]*)\}")
-_OPERATOR = re.compile(r"[<>=!]+")
+_LINE = pattern(r"\s*([A-Za-z0-9_.]+)\s*([:=])\s*(.*?)\s*")
+_REFERENCE = pattern(r"\$\$|\$\{([^}]*)\}")
+_UNKNOWN = pattern(r"\$\{([^}]*)\}")
+_OPERATOR = pattern(r"[<>=!]+")
 
 
 class PkgConfig(NamedTuple):

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from apkiln.core.errors import ConfigurationError
 from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 from apkiln.formats.yamlnode.node import Document, Mapping, Node, Scalar, Sequence
 from apkiln.formats.yamlnode.writer import write
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)*")
+_BREAK = pattern("\r\n|[\n\r\x85\u2028\u2029]")
+_PROPERTIES = pattern(r"(?:[&!]\S*[ \t]+)*")
 
 
 class Edit(NamedTuple):

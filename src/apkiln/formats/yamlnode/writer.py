@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from apkiln.core.pattern import pattern
+
 _INDENT = 4
-_OTHER_TYPES = re.compile(
+_OTHER_TYPES = pattern(
     r"""~ | null | Null | NULL | << | =
     | y | Y | yes | Yes | YES | n | N | no | No | NO | true | True | TRUE | false | False | FALSE | on | On | ON | off | Off | OFF
     | [-+]?[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?([eE][-+]?[0-9]+)?
@@ -17,7 +19,7 @@ _OTHER_TYPES = re.compile(
     | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*""",
     re.VERBOSE,
 )
-_PLAIN = re.compile(r"(?![-?:](\s|$))(?![,\[\]{}#&*!|>'\"%@`\s])(?!(---|\.\.\.)(\s|$))(?:(?!:(\s|$)|\s\#)[^\n])*(?<!\s)")
+_PLAIN = pattern(r"(?![-?:](\s|$))(?![,\[\]{}#&*!|>'\"%@`\s])(?!(---|\.\.\.)(\s|$))(?:(?!:(\s|$)|\s\#)[^\n])*(?<!\s)")
 _ESCAPES = {"\0": "\\0", "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r", "\x1b": "\\e"}
 _ESCAPES |= {'"': '\\"', "\\": "\\\\", "\x85": "\\N", "\xa0": "\\_", "\u2028": "\\L", "\u2029": "\\P"}
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from io import BytesIO
 
 from apkiln.core.errors import FormatError
 from apkiln.core.limits import DEFAULT_LIMITS, MIB
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.deb.compression import Window, decompressed
 
-_VERSION = re.compile(rb"[0-9.\-_A-Za-z]*")
+_VERSION = pattern(rb"[0-9.\-_A-Za-z]*")
 _BANNER, _MAGIC = b"Linux version ", b"vermagic="
 _GZIP = b"\x1f\x8b\x08"
 _PACKED = {b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from apkiln.core.limits import KIB, MIB
+from apkiln.core.pattern import pattern
 from apkiln.formats.apk.payload import KEPT, ContentReader
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.elf import read_object
@@ -32,11 +32,11 @@ _HEAD = 4 * KIB
 _TEXT = MIB
 """Largest file that is kept as text."""
 _BUILD = b"/home/build"
-_KEY = re.compile(rb"\s*-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----")
+_KEY = pattern(rb"\s*-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----")
 _COMMANDS = ("bin/", "sbin/", "usr/bin/", "usr/sbin/", "usr/local/bin/", "usr/local/sbin/")
 _MODULES = ("lib/modules/", "usr/lib/modules/")
-_MODULE_NAME = re.compile(r".*\.ko(\.(gz|xz|zst))?")
-_NO_IMAGE = re.compile(r"(?:.*/)?(?:System\.map|config|init(?:rd|ramfs)|modules)[^/]*|.*\.(?:ko(?:\..*)?|[ch]|txt|dtb|sh|S)")
+_MODULE_NAME = pattern(r".*\.ko(\.(gz|xz|zst))?")
+_NO_IMAGE = pattern(r"(?:.*/)?(?:System\.map|config|init(?:rd|ramfs)|modules)[^/]*|.*\.(?:ko(?:\..*)?|[ch]|txt|dtb|sh|S)")
 
 
 class Observer:

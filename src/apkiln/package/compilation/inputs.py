@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.formats.yamlnode.reader import Text
 from apkiln.package.compilation.scope import Scope
@@ -15,7 +15,7 @@ from apkiln.package.evaluation.references import Later, Substitution
 
 _DIGESTS = {"expected-sha256": (64,), "expected-sha512": (128,), "expected-commit": (40, 64)}
 """Hex digits an input of this name must have."""
-_HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
+_HEXADECIMAL = pattern(r"[0-9a-fA-F]+")
 MAXIMUM_CHAIN = 50
 """Inputs of which each refers to the next."""
 

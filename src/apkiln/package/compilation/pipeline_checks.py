@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from apkiln.core.errors import ApkilnError, ConfigurationError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.formats.yamlnode.reader import Text
 from apkiln.package.compilation.library import PipelineLibrary
@@ -18,8 +18,8 @@ from apkiln.package.evaluation.references import Change, mapped
 from apkiln.package.evaluation.variables import is_later
 
 ERROR, WARNING = "error", "warning"
-_REFERENCE = re.compile(r"\$\{\{\s*([^{}\s]*)\s*\}\}")
-_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+_REFERENCE = pattern(r"\$\{\{\s*([^{}\s]*)\s*\}\}")
+_NAME = pattern(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _PACKAGE = frozenset({"name", "version", "full-version", "epoch", "description", "srcdir"})
 _FOR_THE_BUILDER = frozenset({"purl-name", "purl-version", "type-hint", "reason"})
 """Inputs that no script uses: bills of materials and people do."""

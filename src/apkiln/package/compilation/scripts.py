@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-_PLAIN = re.compile(r"[^\\'\"`$#<\n(){}]+")
-_HEREDOC = re.compile(r"<<(-?)[ \t]*((?:'[^'\n]*'|\"[^\"\n]*\"|\\.|[^\s'\"\\;&|<>()])+)")
+from apkiln.core.pattern import pattern
+
+_PLAIN = pattern(r"[^\\'\"`$#<\n(){}]+")
+_HEREDOC = pattern(r"<<(-?)[ \t]*((?:'[^'\n]*'|\"[^\"\n]*\"|\\.|[^\s'\"\\;&|<>()])+)")
 _WORD_START = frozenset(" \t\n;|&()")
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from apkiln.core.pattern import pattern
 
-PACKAGE_NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*")
-_DURATION = re.compile(r"[-+]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+PACKAGE_NAME = pattern(r"[a-zA-Z\d][a-zA-Z\d+_.-]*")
+_DURATION = pattern(r"[-+]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
+_DURATION_PART = pattern(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_CPE_FIELD = re.compile(r"[a-z\d][a-z\d+_.-]*")
-_CAPABILITY = re.compile(r"CAP_[A-Z_]+")
-_INTEGER = re.compile(r"[-+]?\d{1,18}")
+_CPE_FIELD = pattern(r"[a-z\d][a-z\d+_.-]*")
+_CAPABILITY = pattern(r"CAP_[A-Z_]+")
+_INTEGER = pattern(r"[-+]?\d{1,18}")
 
 KERNEL_CAPABILITIES = (
     "chown",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.pattern import pattern
 from apkiln.formats.sbom.licences import NO_ASSERTION, LicenceText, expression
 from apkiln.package.definition.model import Copyright
 
-_DROPPED = re.compile(r"[^A-Za-z0-9.-]")
-_ALTERNATIVE = re.compile(r"\bOR\b")
+_DROPPED = pattern(r"[^A-Za-z0-9.-]")
+_ALTERNATIVE = pattern(r"\bOR\b")
 
 
 class Licensing(NamedTuple):

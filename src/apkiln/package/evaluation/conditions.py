@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from apkiln.core.errors import ConfigurationError
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.package.definition.model import Condition
 
 MAXIMUM_DEPTH = 100
 """Parentheses inside each other."""
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_ESCAPE = re.compile(r"\\([\\'\"nt])")
-_QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""", re.DOTALL)
+_SPACE = pattern(r"[ \t\r\n]*")
+_ESCAPE = pattern(r"\\([\\'\"nt])")
+_QUOTED = pattern(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""", re.DOTALL)
 _CONTROL = {"n": "\n", "t": "\t"}
 
 

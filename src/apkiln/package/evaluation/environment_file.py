@@ -7,16 +7,17 @@ from collections.abc import Sequence
 
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.yamlnode.compose import compose
 from apkiln.formats.yamlnode.reader import root
 from apkiln.package.definition.note import Note
 
-_LINE = re.compile(
+_LINE = pattern(
     r"""(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*
     (?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<plain>[^#'"\n]*?))[ \t]*(?:\#.*)?""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = pattern(r"\\(.)", re.DOTALL)
 _CONTROL = {"n": "\n", "t": "\t", "r": "\r"}
 
 Variables = tuple[tuple[str, str], ...]

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
 from apkiln.formats.yamlnode.nearest import nearest
 from apkiln.formats.yamlnode.reader import Text
 from apkiln.package.definition.model import Condition, Prose
@@ -22,7 +23,7 @@ MAXIMUM_TOTAL = 64 << 20
 
 _Part = TypeVar("_Part")
 _OPEN = "${{"
-_REFERENCE = re.compile(r"\$\{\{(?:[ \t\r\n]*([A-Za-z0-9._-]*)[ \t\r\n]*\}\}|([^\n}]*)(\}\})?)")
+_REFERENCE = pattern(r"\$\{\{(?:[ \t\r\n]*([A-Za-z0-9._-]*)[ \t\r\n]*\}\}|([^\n}]*)(\}\})?)")
 
 
 class Later:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import EntryType
 from apkiln.package.analysis.generators.relations import Relations, Scene
 
-_PERL = re.compile(r"(?:usr/)?lib/perl([0-9][^/]*)/[^/]*_perl")
-_PYTHON = re.compile(r"(?:.*/)?python([^/]+)/site-packages")
-_RUBY = re.compile(r"(?:usr/)?lib/ruby/gems/([0-9])\.([0-9])\.[0-9]/gems")
+_PERL = pattern(r"(?:usr/)?lib/perl([0-9][^/]*)/[^/]*_perl")
+_PYTHON = pattern(r"(?:.*/)?python([^/]+)/site-packages")
+_RUBY = pattern(r"(?:usr/)?lib/ruby/gems/([0-9])\.([0-9])\.[0-9]/gems")
 
 
 def perl(scene: Scene, relations: Relations) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import Entry, EntryType
 from apkiln.formats.elf import ElfFacts
 from apkiln.package.analysis.directories import lies_in
@@ -15,7 +15,7 @@ DIRECTORIES = ("lib", "usr/lib", "lib64", "usr/lib64")
 """Where the loader looks."""
 _CONFIGURATION = "etc/ld.so.conf.d/"
 _LOADERS = ("ld-linux-x86-64.so", "ld-linux-aarch64.so")
-_NUMBERS = re.compile(r"[0-9.]+")
+_NUMBERS = pattern(r"[0-9.]+")
 
 
 def shared_objects(scene: Scene, relations: Relations) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import Entry
 from apkiln.formats.elf import ElfObject
 from apkiln.package.analysis.finding import Row
@@ -26,8 +27,8 @@ _FAMILIES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390", 40: "arm"
 _MACHINE_NAMES = {number: arch for arch, numbers in _MACHINES.items() for number in numbers} | _FAMILIES
 _ANYWHERE = (0, 247)
 """Machines that are no processors: none, and the kernel's own (BPF)."""
-_LIBRARY_NAME = re.compile(r".*\.(?:a|dylib|so(?:\.[0-9]+)*)")
-_SHARED_OBJECT = re.compile(r".*\.so(?:\.[0-9]+)*")
+_LIBRARY_NAME = pattern(r".*\.(?:a|dylib|so(?:\.[0-9]+)*)")
+_SHARED_OBJECT = pattern(r".*\.so(?:\.[0-9]+)*")
 _ORIGIN = ("$ORIGIN", "${ORIGIN}", "/usr/")
 _LDD_TESTS = ("test/ldd-check", "test/tw/ldd-check")
 _PKG_CONFIG_TESTS = ("test/pkgconf", "test/tw/pkgconf")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import EntryType
 from apkiln.formats.archive.path import resolve_target
 from apkiln.package.analysis.facts import BUILD_PATH, PLAIN_TEXT
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed
 
-_LICENCE_NAME = re.compile(
+_LICENCE_NAME = pattern(
     r"(?i)(?:un)?licen[cs]e(?:[-._].*)?|copying(?:[-.].*)?|.+-(?:licen[cs]e|copying)(?:\..*)?|(?:copyright|ofl|patents)(?:\..*)?"
 )
 _OF_THE_SYSTEM = ("dev/", "proc/", "run/", "sys/", "tmp/", "var/run/")

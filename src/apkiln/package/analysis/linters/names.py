@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from apkiln.core.pattern import pattern
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed, tabulated
 
 _X86 = ("i386", "i686", "x86_32", "x86-32")
 _POWER = ("ppc64", "ppc64el", "ppc64le", "powerpc")
 _MIPS = ("mips", "mipsel", "mips64", "mips64el")
 _FOREIGN = frozenset((*_X86, *_POWER, *_MIPS, "s390x", "s390", "riscv", "riscv64", "sparc", "sparc64", "ia64", "m68k"))
-_SUPPORTED = re.compile(r"(?<![A-Za-z0-9])(?:x86[_-]64|aarch64|amd64|arm64)(?![A-Za-z0-9])")
+_SUPPORTED = pattern(r"(?<![A-Za-z0-9])(?:x86[_-]64|aarch64|amd64|arm64)(?![A-Za-z0-9])")
 _WORDS = "|".join(sorted(map(re.escape, _FOREIGN), key=len, reverse=True))
-_IN_NAMES = re.compile(rf"(?<=[-_.])({_WORDS})(?=[-_.]|$)")
-_IN_DIRECTORIES = re.compile(rf"(?:^|/)({_WORDS})(?=[-_./]|$)")
-_PLATFORMS = re.compile(r"(?<![a-z0-9])(?:(darwin|mac[-_]?os|os[-_]?x)|(windows|win32|win64))(?![a-z])")
-_ANY_ARCH = re.compile(_WORDS, re.IGNORECASE)
-_ANY_PLATFORM = re.compile("darwin|mac[-_]?os|os[-_]?x|windows|win32|win64", re.IGNORECASE)
-_DRIVERS = re.compile(r"usr/lib/lib(?:cuda|nvidia-ml)\.so(?:\.[0-9]+)*")
+_IN_NAMES = pattern(rf"(?<=[-_.])({_WORDS})(?=[-_.]|$)")
+_IN_DIRECTORIES = pattern(rf"(?:^|/)({_WORDS})(?=[-_./]|$)")
+_PLATFORMS = pattern(r"(?<![a-z0-9])(?:(darwin|mac[-_]?os|os[-_]?x)|(windows|win32|win64))(?![a-z])")
+_ANY_ARCH = pattern(_WORDS, re.IGNORECASE)
+_ANY_PLATFORM = pattern("darwin|mac[-_]?os|os[-_]?x|windows|win32|win64", re.IGNORECASE)
+_DRIVERS = pattern(r"usr/lib/lib(?:cuda|nvidia-ml)\.so(?:\.[0-9]+)*")
 
 
 def libtool_archives(scene: LintScene) -> Iterator[Report]:

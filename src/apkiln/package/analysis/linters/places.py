@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from apkiln.core.pattern import pattern
 from apkiln.formats.archive.entry import EntryType
 from apkiln.package.analysis.linters.scene import SBOM, LintScene, Report, listed
 
@@ -13,9 +14,9 @@ _MERGED = ("bin", "sbin", "usr/sbin", "lib", "lib64")
 _BELOW_MERGED = tuple(f"{name}/" for name in _MERGED)
 _TEMPORARY = ("tmp/", "var/tmp/", "var/run/", "run/")
 _PACKED = r"(?:\.(?:gz|bz2|xz|zst|lzma|Z|lz4))?"
-_MANUAL = re.compile(r"usr/(?:share/|local/share/)?man/man[0-9][^/]*/[^/]+\.[0-9][^/]*")
-_INFORMATION = re.compile(rf"usr/(?:local/)?share/info/(?:dir|[^/]+\.info(?:-[0-9]+)?{_PACKED})")
-_READ_ME = re.compile(r"(?:README|READ\.ME|TODO|CREDITS)|.+\.(?:md|doc|docx|rst|[0-9][a-z])")
+_MANUAL = pattern(r"usr/(?:share/|local/share/)?man/man[0-9][^/]*/[^/]+\.[0-9][^/]*")
+_INFORMATION = pattern(rf"usr/(?:local/)?share/info/(?:dir|[^/]+\.info(?:-[0-9]+)?{_PACKED})")
+_READ_ME = pattern(r"(?:README|READ\.ME|TODO|CREDITS)|.+\.(?:md|doc|docx|rst|[0-9][a-z])")
 
 
 def dev(scene: LintScene) -> Iterator[Report]:

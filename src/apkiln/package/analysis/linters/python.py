@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from apkiln.core.pattern import pattern
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed
 
 _PREFIX = "usr/lib/python3."
-_SITE = re.compile(r"(usr/lib/python3\.[^/]*)/site-packages/([^/]+)")
-_INTERPRETER = re.compile(r"usr/lib/python3\.[^/]*")
+_SITE = pattern(r"(usr/lib/python3\.[^/]*)/site-packages/([^/]+)")
+_INTERPRETER = pattern(r"usr/lib/python3\.[^/]*")
 _NO_MODULES = ("test", "tests", "doc", "docs")
 _METADATA = (".egg-info", ".dist-info", ".pth")
 
