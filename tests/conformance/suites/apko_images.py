@@ -2,7 +2,7 @@
 
 Scores of `apko-runs`: `build` (the image equals the recorded one, see `image_trees`), `refuse` (what the peer refuses is
 refused), `packages` (the set of packages; apk-tools judges where it disagrees with the peer), `formats` (listings),
-`exports` (the tree as minirootfs and cpio).
+`bills` (bills of materials), `exports` (the tree as minirootfs and cpio).
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _run_case(recording: Recording, temporary: Path) -> Iterator[Outcome]:
     elif answer.code:
         yield judged(file, name, "build", [Difference(answer.first_error, recording.of_refusal(answer))])
     else:
-        yield from _compare_case(recording, BuiltImage(output))
+        yield from _compare_case(recording, BuiltImage(output), output)
     yield from _formats(folder, case, temporary)
     for name, faults in compare_exports(folder, dict(case), temporary):
         yield judged(file, f"{case['name']} {name}", "exports", map(Difference, faults))
@@ -142,7 +142,30 @@ def _refusal(recording: Recording, answer: Answer, output: Path, words: list[str
             yield Difference("built, although the peer refuses", recording.of_success())
 
 
-def _compare_case(recording: Recording, ours: BuiltImage) -> Iterator[Outcome]:
+def _compare_bills(theirs: Path, ours: Path, image: BuiltImage) -> Iterator[str]:
+    """Ours lists what is installed, the peer's only packages that bring a document; both tell of the same ones alike."""
+    arch = ours.name.removeprefix("sbom-").removesuffix(".spdx.json")
+    platform = next((name for name in image.platforms if _APK_ARCH.get(name, name) == arch), "")
+    found, said = _listed(ours), _listed(theirs)
+    wanted = set(installed(database_of(image.tree(platform)))) if platform else set()
+    if found.keys() != wanted:
+        yield f"{ours.name} lists {sorted(found.keys() ^ wanted)} otherwise than the image"
+    for name in sorted(said.keys() & wanted):
+        if said[name] not in ("", "NOASSERTION", found.get(name)):
+            yield f"{name} has the licence {found.get(name)!r}, not {said[name]!r}"
+
+
+def _listed(path: Path) -> dict[str, str]:
+    """`name-version` of each apk package, with its licence."""
+    document = json.loads(path.read_text())
+    return {
+        f"{item['name']}-{item['versionInfo']}": str(item.get("licenseDeclared", ""))
+        for item in document["packages"]
+        if any(ref.get("referenceLocator", "").startswith("pkg:apk/") for ref in item.get("externalRefs", ()))
+    }
+
+
+def _compare_case(recording: Recording, ours: BuiltImage, output: Path) -> Iterator[Outcome]:
     case, expect, file = recording.case, recording.expect, recording.case["config"]
     if not (expect / "index.json").exists():
         yield Outcome(SKIPPED, file, case["name"], "no image is recorded", "build")
@@ -174,6 +197,11 @@ def _compare_case(recording: Recording, ours: BuiltImage) -> Iterator[Outcome]:
     faults += compare_indexes(ours.index, json.loads((expect / "index.json").read_text()), recording)
     yield judged(file, case["name"], "build", faults)
     yield judged(file, case["name"], "packages", sets)
+    for bill in sorted(expect.glob("sbom-*.spdx.json")):
+        if bill.name != "sbom-index.spdx.json" and (output / bill.name).exists():
+            yield judged(
+                file, f"{case['name']} {bill.name}", "bills", map(Difference, _compare_bills(bill, output / bill.name, ours))
+            )
     for platform in ours.platforms if not differs else ():
         if len(list(expect.glob(f"layer-{platform}-*.json"))) > 1:
             differing = _compare_layers(recording, platform, ours)

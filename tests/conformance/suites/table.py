@@ -12,6 +12,7 @@ MODULES = (
     "apko_tables",
     "apk_formats",
     "apko_images",
+    "image_graphs",
     "image_locks",
     "image_definitions",
     "image_documents",
