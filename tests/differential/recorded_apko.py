@@ -24,6 +24,7 @@ from tests.differential.apko_packages import PackageMaker, Repositories, signers
 
 _TYPES = {b"0": "file", b"\0": "file", b"1": "hardlink", b"2": "symlink", b"3": "char", b"4": "block", b"5": "dir", b"6": "fifo"}
 _TEXT = ("etc/apk/", "etc/apko.json", "etc/passwd", "etc/group", "etc/shadow", "usr/lib/apk/db/", "sv/")
+_SECONDS, _HANGS = 30, 124
 _STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", re.MULTILINE)
 _PACKAGE_FLAGS = frozenset({"-p", "-r", "-b", "-k", "--arch"})
 _APK_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -78,7 +79,12 @@ class Recorder:
     def _run(self, made: Definition, words: Sequence[str], program: str = "") -> subprocess.CompletedProcess[str]:
         command = [program or self._programs.apko, *words]
         environment = {**self._environment, **made.environment}
-        return subprocess.run(command, cwd=self._place, capture_output=True, text=True, env=environment, timeout=60, check=False)
+        try:
+            return subprocess.run(
+                command, cwd=self._place, capture_output=True, text=True, env=environment, timeout=_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:  # it waits for a network, or for itself
+            return subprocess.CompletedProcess(command, _HANGS, "", "no answer\n")
 
     def _printed(self, made: Definition, config: str, verb: str, path: Path) -> dict[str, Any]:
         answer = self._run(made, [verb, config])
