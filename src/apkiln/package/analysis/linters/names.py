@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from apkiln.core.pattern import pattern
 from apkiln.package.analysis.linters.scene import LintScene, Report, listed, tabulated
@@ -17,8 +17,8 @@ _WORDS = "|".join(sorted(map(re.escape, _FOREIGN), key=len, reverse=True))
 _IN_NAMES = pattern(rf"(?<=[-_.])({_WORDS})(?=[-_.]|$)")
 _IN_DIRECTORIES = pattern(rf"(?:^|/)({_WORDS})(?=[-_./]|$)")
 _PLATFORMS = pattern(r"(?<![a-z0-9])(?:(darwin|mac[-_]?os|os[-_]?x)|(windows|win32|win64))(?![a-z])")
-_ANY_ARCH = pattern(_WORDS, re.IGNORECASE)
-_ANY_PLATFORM = pattern("darwin|mac[-_]?os|os[-_]?x|windows|win32|win64", re.IGNORECASE)
+_ANY_PLATFORM = ("darwin", "macos", "mac-os", "mac_os", "osx", "os-x", "os_x", "windows", "win32", "win64")
+"""What `_PLATFORMS` finds, in words."""
 _DRIVERS = pattern(r"usr/lib/lib(?:cuda|nvidia-ml)\.so(?:\.[0-9]+)*")
 
 
@@ -62,7 +62,7 @@ def foreign_architectures(scene: LintScene) -> Iterator[Report]:
         found = "" if match is None else match[1]
         return "" if found in own else found
 
-    return _classified(scene, arch, "arch", _ANY_ARCH, "files", "has files for architectures that are not built for")
+    return _classified(scene, arch, "arch", _FOREIGN, "files", "has files for architectures that are not built for")
 
 
 def foreign_platforms(scene: LintScene) -> Iterator[Report]:
@@ -74,9 +74,10 @@ def foreign_platforms(scene: LintScene) -> Iterator[Report]:
 
 
 def _classified(
-    scene: LintScene, kind: Callable[[str], str], key: str, words: re.Pattern[str], rows_name: str, message: str
+    scene: LintScene, kind: Callable[[str], str], key: str, words: Iterable[str], rows_name: str, message: str
 ) -> Iterator[Report]:
-    # Most packages have none of the words anywhere, which one search tells.
-    candidates = scene.files if words.search("\n".join(scene.files)) else ()
+    # Most packages have none of the words anywhere, which a search for each in all paths at once tells soonest.
+    text = "\n".join(scene.files).lower()
+    candidates = scene.files if any(word in text for word in words) else ()
     found = ((path, kind(path)) for path in candidates)
     return tabulated(((("path", path), (key, value)) for path, value in found if value), rows_name, message)
