@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.made_up_indexes import ARCH, changes, repositories
+from tests.made_up_indexes import ARCH, changes, records, repositories
 
 from apkiln.core.errors import UnsatisfiableError
 from apkiln.core.value import replace
@@ -77,8 +77,29 @@ TWICE = [
 ]
 """Of one name provided twice, the first entry counts."""
 
+UNASKED = [
+    ("b-1{y}; c-1{y} i:'b'; c-2 i:'b'", "b y", "b-1 c-1"),
+    ("b-1{y}; c-1{y} i:'b'; c-2 i:'b'", "b", "b-1 c-2"),
+    ("b-1{y}; c-1{y} i:'b'; c-2{y} i:'b'; c-3 i:'b'", "b y", "b-1 c-2"),
+    ("a-4; d-4[a]; d-5; f-3{a}[a] i:'d'", "d", "d-5 f-3"),
+    ("a-4; d-4[a]; d-5; e-4 i:'f'; f-3{a}[a] i:'d'", "d", ""),
+    ("a-4; d-4[a]; d-5; e-4 i:'f'; f-3{a=1}[a] i:'d'", "d", "d-5 f-3 e-4"),
+    ("f-1{v}; h-3[v]; f-3{v} i:'i'; i-1; e-4{h}", "i h", "f-3 h-3 i-1"),
+]
+"""Of triggered packages, those that also answer to a required name come first; none is taken for a name it merely shares."""
 
-@pytest.mark.parametrize("index, items, wanted", [*NOTHING, *TWICE, *SPARED, *ORDER, *BAD_LISTS, *TRIGGERED, *LOOKED_AT])
+DISCOVERY = [
+    ("f-3{e}; e-5; f-5{x=2} i:'e'; g-5{x=1} i:'e'", "e", "e-5 g-5"),
+    ("f-5{x=2} i:'t'; e-5{p=1}[t]; t-1[p]; g-5{x=1} i:'t e'", "e", "t-1 f-5 e-5"),
+    ("f-5{x=2} i:'t'; e-5{p=1 u=1}[t]; t-1[p]; g-5{x=1} i:'t u'", "e", "t-1 f-5 e-5"),
+    ("f-5{x=2} i:'t'; e-5[t]; t-1{p=1}[p]; g-5{x=1} i:'t'", "e", "t-1 g-5 e-5"),
+]
+"""A package leads to those who mention its own name and to the names it provides, under each name that reaches it."""
+
+
+@pytest.mark.parametrize(
+    "index, items, wanted", [*UNASKED, *DISCOVERY, *NOTHING, *TWICE, *SPARED, *ORDER, *BAD_LISTS, *TRIGGERED, *LOOKED_AT]
+)
 def test_the_forward_pass(index: str, items: str, wanted: str) -> None:
     """Empty = refused."""
     assert forward((index,), items) == wanted.split()
@@ -88,9 +109,11 @@ TAGS = [
     (("a-5[y]", "@e:a-1{y}[e]; b-1; b-2[e]; c-2; d-1[b]; e-1{y}[c d]"), "a b@e c", "", "c-2 b-2 d-1 e-1 a-5"),
     (("a-5[y b]", "@e:a-1{y}[e]; b-2[e]; b-1; e-1{y}[c]; c-2"), "a b@e c", "", "c-2 e-1 b-2 a-5"),
     (("a-5[y b e]", "@e:a-1{y}[e]; b-2[e]; b-1; e-1{y}[c]; c-2"), "a b@e c", "", ""),
+    (("a-1[c]; a-2[v<=3] i:'c'; c-2", "@e:a-4{v}[w]"), "c", "", ""),
     (("a-5[e x]", "@e:x-1[e]; b-2[e x]; b-1; e-1{y}[c b]; c-2"), "a b@e c", "", "c-2 x-1 b-2 e-1 a-5"),
 ]
-"""A last candidate that is looked at again hands the tags it has by then to what it needs."""
+"""A last candidate that is looked at again hands the tags it has by then to what it needs; install_if is looked at once, whatever
+the look at the dependencies changes."""
 
 
 @pytest.mark.parametrize("texts, items, world, wanted", TAGS)
@@ -106,6 +129,36 @@ def test_of_two_tags_the_first_of_the_world_file_is_shown(items: str, world: str
     request = plan(parse_command(["add", *items.split()]), parse_dependencies(world), (), ())
     found = solve(repositories("q-1", "@e:a-3", "@t:a-3; f-3[a]"), request, ARCH)
     assert [package.tag for package in found.packages if package.record.name == "a"] == [tag]
+
+
+@pytest.mark.parametrize(
+    "third, wanted",
+    [("f-3", False), ("f-3{e}", True), ("f-3{e=3}", True), ("h-3{e}", False)],
+)
+def test_each_word_against_a_package_is_heard(third: str, wanted: bool) -> None:
+    """f is decided to have no package; what that says against f-3, once more, lets g be looked at."""
+    found = repositories(f"@e:{third}; f-5{{w}} i:'b<5'")
+    installed = records("e-5{b}; f-4; g-5[w] i:'e'")
+    request = replace(plan(parse_command(["del", "f"]), parse_dependencies("e"), installed, ()), strict_apk=True)
+    if not wanted:
+        with pytest.raises(UnsatisfiableError):
+            solve(found, request, ARCH)
+        return
+    assert [change.name for change in solve(found, request, ARCH).changes] == ["f", "g"]
+
+
+@pytest.mark.parametrize(
+    "index, items, wanted, left_out",
+    [
+        ("a-4; d-3[w] i:'a'; e-1{w}", "a", "a-4", "d it needs w"),
+        ("a-5; b-4[w] i:'d'; c-5{w} i:'!e'; d-4 i:'a'; e-2 i:'d'", "a", "a-5 d-4 e-2", "b it needs w"),
+        ("a-5{y} i:'!f'; b-3[y<2] i:'g'; f-5; g-5[f]", "g", "f-5 g-5", "b it needs y<2"),
+    ],
+)
+def test_a_package_that_joins_brings_none_for_a_name_it_merely_shares(index: str, items: str, wanted: str, left_out: str) -> None:
+    found = solve(repositories(index), plan(parse_command(["add", *items.split()]), (), (), ()), ARCH)
+    assert changes(found) == wanted.split()
+    assert [f"{each.record.name} {each.reason}" for each in found.left_out] == [left_out]
 
 
 def forward(texts: tuple[str, ...], items: str, world: str = "") -> list[str]:
