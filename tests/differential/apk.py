@@ -54,6 +54,18 @@ class Comparison:
     def run(self, seed: int, count: int) -> int:
         began = time.perf_counter()
         print(f"seed {seed}, {count} cases, families: {' '.join(self._families)}", flush=True)
+        try:
+            done = self._put(seed, count)
+        except KeyboardInterrupt:
+            done = sum(counts.total() for counts in self.counts.values())
+            print(f"interrupted after {done} cases", flush=True)
+        seconds = time.perf_counter() - began
+        self._show_small()
+        self._table(done, seconds)
+        return 1 if any(counts[outcome] for counts in self.counts.values() for outcome in DISAGREEMENTS) else 0
+
+    def _put(self, seed: int, count: int) -> int:
+        """Put the cases to both, and say every thousandth that it was."""
         waiting: Case | None = None
         for number in range(count + 1):
             family = self._families[number % len(self._families)]
@@ -62,10 +74,9 @@ class Comparison:
             if waiting is not None:  # compared while apk is at the next one
                 self.judge(waiting)
             waiting = {**case, **self._apk.end(process)} if case is not None and process is not None else None
-        seconds = time.perf_counter() - began
-        self._show_small()
-        self._table(count, seconds)
-        return 1 if any(counts[outcome] for counts in self.counts.values() for outcome in DISAGREEMENTS) else 0
+            if number and number % 1000 == 0:
+                print(f"{number} cases", flush=True)
+        return count
 
     def judge(self, answered: Case) -> None:
         """Count a case that holds apk's answer."""
