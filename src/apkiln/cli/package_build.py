@@ -10,6 +10,7 @@ from apkiln.cli.package_arguments import add_compilation_arguments, add_evaluati
 from apkiln.cli.package_build_arguments import add_peer_arguments, add_root_arguments, add_sandbox_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path, PurePath
 
     from apkiln.cli.context import Context
@@ -196,8 +197,24 @@ def _request(
         on_failure=shared.shell_on_failure(arguments, context, runner),
         resolver=shared.resolver_file(),
         keep_workspace=arguments.keep_workspace,
+        after_steps=_licence_check(definition, context),
     )
     return request, made
+
+
+def _licence_check(definition: PackageDefinition, context: Context) -> Callable[[str], None]:
+    """Tells of licence files in the workspace that the definition does not declare, and the other way round."""
+
+    def check(directory: str) -> None:
+        from pathlib import PurePath
+
+        from apkiln.package.licences.searching import check_workspace
+        from apkiln.system.files import DiskFiles
+
+        for line in check_workspace(PurePath(directory), definition.package.copyright, DiskFiles()):
+            context.reporter.note(line)
+
+    return check
 
 
 def _source_directory(arguments: argparse.Namespace, here: Path) -> PurePath | None:

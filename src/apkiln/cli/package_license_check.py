@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> int:
     from pathlib import Path
 
-    from apkiln.package.licences.comparing import compare
+    from apkiln.package.licences.comparing import compare, lines
     from apkiln.package.licences.searching import found_licences, open_classifier
     from apkiln.system.files import DiskFiles
     from apkiln.system.folder import DirectoryFolder
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         reason="licences-differ",
         origin=Origin(arguments.file),
         hint="`--fix` rewrites `copyright`",
-        details=_lines(comparison),
+        details=lines(comparison),
     )
 
 
@@ -130,25 +130,12 @@ def _show(found: tuple[LicenceFile, ...], comparison: Comparison | None, context
         context.reporter.note("not permissive: " + ", ".join(comparison.not_permissive))
 
 
-def _lines(comparison: Comparison) -> tuple[str, ...]:
-    """The differences, one line each."""
-    said = {
-        "not-found": "{licence} is declared, and in no licence file",
-        "not-declared": "{licence} is in {path}, and not declared",
-        "stale-override": "{path} holds {licence}, not what `detection-override` says",
-        "missing-file": "there is no file {path}",
-    }
-    return tuple(
-        f"{one.origin}: " * bool(one.origin.line) + said[one.kind].format(licence=one.licence, path=one.path)
-        for one in comparison.differences
-    )
-
-
 def _fix(arguments: argparse.Namespace, comparison: Comparison, context: Context) -> int:
     from pathlib import Path
 
     from apkiln.cli.package_arguments import read_bytes
     from apkiln.core.errors import UsageError
+    from apkiln.package.licences.comparing import lines
     from apkiln.package.licences.fixing import fixed
     from apkiln.system.files import DiskFiles
 
@@ -160,6 +147,6 @@ def _fix(arguments: argparse.Namespace, comparison: Comparison, context: Context
     status = DiskFiles().status(path)
     with DiskFiles().create(path, status.mode if status is not None else 0o644, replace=True) as stream:
         stream.write(new)
-    for line in _lines(comparison):
+    for line in lines(comparison):
         context.reporter.note(line)
     return 0

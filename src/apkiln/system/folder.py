@@ -28,10 +28,11 @@ class Folder(Protocol):
 
 
 class DirectoryFolder:
-    """A directory on disk."""
+    """A directory on disk.  `depth`: `names` lists paths of at most so many components; 0 = all."""
 
-    def __init__(self, root: PurePath) -> None:
+    def __init__(self, root: PurePath, depth: int = 0) -> None:
         self._root = Path(root)
+        self._depth = depth
 
     def read(self, name: str, limit: int) -> bytes | None:
         if not _is_inside(name):
@@ -57,9 +58,11 @@ class DirectoryFolder:
 
     def names(self) -> tuple[str, ...]:
         found: list[str] = []
-        for directory, _, files in os.walk(self._root):
+        for directory, below, files in os.walk(self._root):
             relative = PurePosixPath(directory).relative_to(self._root)
             found += [(relative / name).as_posix() for name in files]
+            if len(relative.parts) + 1 == self._depth:
+                below.clear()
             if len(found) > MAXIMUM_NAMES:
                 break
         return tuple(sorted(found[:MAXIMUM_NAMES]))

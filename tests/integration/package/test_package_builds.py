@@ -405,3 +405,9 @@ def test_apk_itself_verifies_and_installs_what_was_built(bench: Bench, tmp_path:
     status = (root / "usr/lib/a/f").stat()
     assert (status.st_mode & 0o7777, status.st_uid, status.st_gid, status.st_nlink) == (0o4711, 1234, 4321, 2)
     assert (root / "usr/s").is_dir()
+
+
+def test_licence_files_of_the_workspace_are_held_against_the_definition(bench: Bench) -> None:
+    answer = bench.build(script(f"echo 'no licence at all' > LICENSE; mkdir -p {OUT}/usr; echo x > {OUT}/usr/x"))
+    done(answer)
+    assert "MIT is declared, and in no licence file" in answer.errors

@@ -57,3 +57,12 @@ def test_links_may_stay_inside_and_not_lead_out(tmp_path: Path) -> None:
     assert folder.read("inner", 10) == b"x"
     assert [folder.read(name, 10) for name in ("out", "absolute", "dir/file", "loop")] == [None] * 4
     assert DirectoryFolder(tmp_path / "absent").names() == ()
+
+
+def test_names_may_be_those_near_the_root_only(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    for name in ("x", "a/y", "a/b/z"):
+        (tmp_path / name).write_text("")
+    assert DirectoryFolder(tmp_path, 1).names() == ("x",)
+    assert DirectoryFolder(tmp_path, 2).names() == ("a/y", "x")
+    assert DirectoryFolder(tmp_path).names() == ("a/b/z", "a/y", "x")

@@ -275,6 +275,8 @@ def _emit(
     access: BuildAccess,
 ) -> tuple[EmittedPackage, ...]:
     texts = tuple(_licence_texts(request.definition, workspace))
+    if access.after_steps is not None:
+        access.after_steps(workspace.home)
     trees = [_tree(workspace, part.name) for part in parts]
     final = replace(prepared, licence_texts=texts)
     if sum(entry.size for tree in trees for entry in tree.entries) < _WORTH_THREADS:

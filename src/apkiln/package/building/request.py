@@ -81,6 +81,9 @@ class BuildAccess:
     on_failure: Callable[[SandboxSpec, StepRun], bool] | None = None
     resolver: str = ""
     keep_workspace: bool = False
+    after_steps: Callable[[str], None] | None = None
+    """Called with the workspace's directory when all steps have run, before anything is packed.  What lies there was made by
+    the steps: it is not to be trusted."""
 
 
 @value

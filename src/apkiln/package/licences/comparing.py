@@ -97,3 +97,19 @@ def _stale(entries: tuple[Copyright, ...], files: tuple[LicenceFile, ...]) -> It
 
 def _place(entry: Copyright) -> Origin:
     return entry.license.origin if entry.license.text else entry.origin
+
+
+_SAID = {
+    "not-found": "{licence} is declared, and in no licence file",
+    "not-declared": "{licence} is in {path}, and not declared",
+    "stale-override": "{path} holds {licence}, not what `detection-override` says",
+    "missing-file": "there is no file {path}",
+}
+
+
+def lines(comparison: Comparison) -> tuple[str, ...]:
+    """The differences, one line each, with their places."""
+    return tuple(
+        f"{one.origin}: " * bool(one.origin.line) + _SAID[one.kind].format(licence=one.licence, path=one.path)
+        for one in comparison.differences
+    )

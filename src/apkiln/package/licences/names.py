@@ -31,7 +31,8 @@ _AT_ROOT = 0.5
 _NEVER = (".xml", ".go", ".gemspec", ".spdx", ".header")
 _FOREIGN = frozenset({".virtualenv", "env", "venv", "node_modules", "rust-src", "rustc-src", "melange-out"})
 _VERSION = re.compile(r"-\d[\d.]*(?=-|/|$)")
-_SHALLOW = 2
+SHALLOW = 2
+"""Components of a path that lies near the root."""
 
 
 def weight(path: str) -> float:
@@ -54,4 +55,4 @@ def licence_files(paths: Iterable[str], *, deep: bool = True) -> tuple[str, ...]
 
 def _is_near(path: str) -> bool:
     parts = path.split("/")
-    return len(parts) <= _SHALLOW and "vendor" not in parts
+    return len(parts) <= SHALLOW and "vendor" not in parts

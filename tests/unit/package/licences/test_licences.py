@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from apkiln.package.licences.collecting import CollectedTexts
 from apkiln.package.licences.comparing import LicenceFile, compare, declared_names, short_name
 from apkiln.package.licences.fixing import fixed
 from apkiln.package.licences.names import licence_files, weight
-from apkiln.package.licences.searching import TABLE, found_licences, open_classifier
+from apkiln.package.licences.searching import TABLE, check_workspace, found_licences, open_classifier
 from apkiln.system.files import DiskFiles
 from apkiln.system.folder import MemoryFolder
 
@@ -234,3 +235,16 @@ def test_packages_are_searched_while_they_are_read(classifier: Classifier) -> No
     assert [(one.path, one.names) for one in found_licences(texts, classifier, deep=True)] == [
         ("usr/share/licenses/a/LICENSE", ("ISC",))
     ]
+
+
+def test_a_workspace_is_checked_near_its_root_and_only_where_there_are_licence_files(tmp_path: Path) -> None:
+    entries = (Copyright(Text("MIT", Origin())),)
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    outside.write_text("a licence of nobody")
+    (deep / "LICENSE").write_text("too deep")
+    assert check_workspace(tmp_path, entries, DiskFiles()) == ()
+    (tmp_path / "COPYING").symlink_to(outside)
+    (tmp_path / "a" / "LICENSE").write_text("nothing that is known")
+    assert check_workspace(tmp_path, entries, DiskFiles()) == ("MIT is declared, and in no licence file",)
