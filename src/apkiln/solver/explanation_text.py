@@ -43,8 +43,9 @@ def _hint(hint: Hint) -> str:
     """A near miss; empty for what the facts say already."""
     match hint.kind:
         case "similar-name":
+            tagless = "@" not in hint.item
             close = " or ".join(f"`{name}`" for name in hint.found.split())
-            return f"did you mean {close} instead of `{parse_dependency(hint.item, lenient=True).name}`?"
+            return f"did you mean {close} instead of `{parse_dependency(hint.item, lenient=tagless).name}`?"
         case "masked-by-tag":
             return f"`{hint.found}` in {hint.where} would fit `{hint.item}`, but its tag is not asked for"
         case "other-architecture":

@@ -49,7 +49,7 @@ def hints(repositories: Sequence[SolverRepository], universe: Universe, facts: S
 def _near(repositories: Sequence[SolverRepository], universe: Universe, fact: Fact, facts: Sequence[Fact]) -> Iterator[Hint]:
     match fact.kind:
         case "no-such-package":
-            wanted = parse_dependency(fact.item, lenient=True).name
+            wanted = parse_dependency(fact.item, lenient=bool(fact.package)).name
             close = _similar(wanted, _names(repositories))
             if close:
                 yield Hint("similar-name", fact.item, " ".join(close))
