@@ -7,14 +7,21 @@ the world can be asked about; when an explanation is wanted, the facts about pac
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.dependency import Dependency, hits
+from apkiln.formats.apk.version import sort_key
 from apkiln.solver.grounding import circles
 from apkiln.solver.satisfiability import Allowed, Clause, ClauseSolver, Learned
 from apkiln.solver.universe import UNTAGGED, Candidate, Name, Provide, Universe
+
+FEW = 4
+"""Provides of a name that are gone through one by one."""
+_STRETCHES = {"<": (0, 0), "<=": (0, 1), "=": (1, 1), ">=": (1, 2), ">": (2, 2)}
+"""Operator → where its versions begin and end: before all, before, behind those that equal the one given, behind all."""
 
 
 class Fact(NamedTuple):
@@ -50,6 +57,8 @@ class RuleBase:
         self._fact_switches: dict[Fact, int] = {}
         self._explain = explain
         self._fitting: dict[Dependency, tuple[Candidate, ...]] = {}
+        self._keys: dict[str, list[bytes]] = {}
+        """Name → sort keys of its provides; empty when they are not in order."""
         self._allowed: dict[Dependency, tuple[Allowed, ...]] = {}
         """Item → packages that it speaks of, as the solver has them: one literal per domain."""
         self._owners: dict[str, tuple[tuple[Allowed, ...], tuple[Allowed, ...]]] = {}
@@ -107,10 +116,45 @@ class RuleBase:
         """Packages that the item speaks of, in the order of the providers of its name."""
         found = self._fitting.get(item)
         if found is None:
-            provides = self.universe.name(item.name).providers
-            fits = [each.candidate for each in provides if hits(item, each.version, each.candidate.identity)]
-            found = self._fitting[item] = tuple(dict.fromkeys(each for each in fits if each in self.variables))
+            fits = [each.candidate for each in self._hit(item)]
+            found = self._fitting[item] = tuple(dict.fromkeys([each for each in fits if each in self.variables]))
         return found
+
+    def _hit(self, item: Dependency) -> Sequence[Provide]:
+        """Provides that an item speaks of: a stretch of them where they are in the order of versions."""
+        provides = self.universe.name(item.name).providers
+        if not item.operator:
+            return provides
+        if len(provides) < FEW or item.operator not in _STRETCHES:
+            return [each for each in provides if hits(item, each.version, each.candidate.identity)]
+        keys = self._keys.get(item.name)
+        if keys is None:
+            keys = [each.key for each in provides]
+            self._keys[item.name] = keys = keys if keys == sorted(keys) else []
+        if not keys:
+            return [each for each in provides if hits(item, each.version, each.candidate.identity)]
+        key = sort_key(item.version)
+        low, high = bisect_left(keys, key), bisect_right(keys, key)
+        first, last = _STRETCHES[item.operator]
+        return provides[(0, low, high)[first] : (low, high, len(keys))[last]]
+
+    def also(self, item: Dependency) -> int:
+        """Switch of one more world item, on a name that was reached, where nothing has to be granted."""
+        switch = self.solver.variable()
+        self._world_items[switch] = item
+        self._switch_of[self.solver.domain_of(switch)] = switch
+        return switch
+
+    def facts_about(self, items: Iterable[Dependency], candidates: Iterable[Candidate]) -> list[Fact]:
+        """What items of the world and packages contribute to a contradiction, whether it is needed or not."""
+        found = {self._item_fact(item, None, self.fitting(item)): None for item in items}
+        for candidate in candidates:
+            reason = candidate.unusable or ("" if candidate.reachable else "unavailable")
+            if reason:
+                found[Fact(reason, candidate.record.name_version, candidate.defect)] = None
+                continue
+            found.update((self._item_fact(item, candidate, self.fitting(item)), None) for item in candidate.depends)
+        return list(found)
 
     def _spoken_of(self, item: Dependency) -> tuple[Allowed, ...]:
         """`fitting` as literals of the solver: one of these holds when the item is met."""
@@ -255,9 +299,9 @@ class RuleBase:
                 if bits >> place & 1:
                     yield self.candidates[variable]
 
-    def with_rivals(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+    def with_rivals(self, world: Iterable[Dependency], candidates: Sequence[Candidate]) -> list[Candidate]:
         """Packages, and those they speak of, which may rule each other out before one of them is tried."""
-        items = [*self.world, *(item for candidate in candidates for item in candidate.depends)]
+        items = [*world, *(item for candidate in candidates for item in candidate.depends)]
         spoken_of = [candidate for item in dict.fromkeys(items) for candidate in self.fitting(item)]
         return list(dict.fromkeys([*candidates, *spoken_of]))
 

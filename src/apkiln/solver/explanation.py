@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import combinations
 
-from apkiln.core.arch import Arch
 from apkiln.core.errors import UnsatisfiableError
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.solver.clauses import Fact, RuleBase
-from apkiln.solver.greedy import sorted_world
 from apkiln.solver.hints import Hint, hints, places
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.satisfiability import StepLimitReached
@@ -71,14 +69,16 @@ class Unsatisfiable(UnsatisfiableError):
         self.explanation = explanation
 
 
-def explain(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> Unsatisfiable:
-    """The error for a request that has no solution.  Raises StepLimitReached when the budget ends before a conflict is found."""
-    world = sorted_world(request.world)
-    universe = Universe(repositories, request, arch)
-    conflict, smallest = _smallest(_rules(universe, world, request.step_limit), range(len(world)))
+def explain(repositories: Sequence[SolverRepository], request: Request, rules: RuleBase) -> Unsatisfiable:
+    """The error for a request that has no solution, from the rules of a search that found none.  Raises StepLimitReached when
+    the budget ends before a conflict is found."""
+    universe, world = rules.universe, rules.world
+    if not rules.has_grants:
+        rules.solver.choose = Walk(rules, newest_first).next
+    conflict, smallest = _smallest(rules, range(len(world)))
     items = tuple(world[number] for number in conflict)
-    facts, irreducible = _facts(universe, items, request.step_limit)
-    suggestions = _suggestions(universe, request.step_limit, world, conflict)
+    facts, irreducible = _facts(rules, conflict, request.step_limit)
+    suggestions = _suggestions(rules, request.step_limit, conflict)
     near = hints(repositories, universe, facts)
     where = tuple(_places(repositories, universe, facts))
     return Unsatisfiable(Explanation(items, facts, smallest, irreducible, suggestions, near, where))
@@ -105,8 +105,15 @@ def _rules(universe: Universe, world: Sequence[Dependency], step_limit: int, *, 
 def _smallest(rules: RuleBase, numbers: Sequence[int]) -> tuple[list[int], bool]:
     """World items (positions) of a smallest conflicting set; ties go to the earlier items."""
 
+    met: list[frozenset[int]] = []
+
     def holds(chosen: Sequence[int]) -> bool:
-        return rules.solve([-rules.unasked, *(rules.switches[number] for number in chosen)])
+        if not rules.has_grants and any(each.issuperset(chosen) for each in met):
+            return True
+        possible = rules.solve([-rules.unasked, *(rules.switches[number] for number in chosen)])
+        if possible:
+            met.append(frozenset(number for number in numbers if number in chosen))
+        return possible
 
     def alone(chosen: Sequence[int]) -> bool:
         """No other item lends its permission."""
@@ -216,21 +223,25 @@ def _hit(sets: Sequence[frozenset[int]], size: int, chosen: tuple[int, ...]) -> 
     return None
 
 
-def _facts(universe: Universe, conflict: Sequence[Dependency], step_limit: int) -> tuple[tuple[Fact, ...], bool]:
+def _facts(rules: RuleBase, conflict: Sequence[int], step_limit: int) -> tuple[tuple[Fact, ...], bool]:
     """An irreducible set of facts for a conflict, from the request along the chain of needs.
 
     Only packages of which a refutation makes use can take part in one.  Where these are very many, all their facts.
     """
-    plain = _rules(universe, conflict, step_limit)
-    if plain.solve([-plain.unasked, *plain.switches]):
+    universe, items = rules.universe, [rules.world[number] for number in conflict]
+    plain = _rules(universe, items, step_limit) if rules.has_grants else rules
+    switches = plain.switches if rules.has_grants else [rules.switches[number] for number in conflict]
+    plain.solver.steps_left = step_limit
+    if plain.solve([-plain.unasked, *switches]):
         raise AssertionError("the conflict stands")
     involved = plain.involved()
     if len(involved) > MOST_INVOLVED:
-        rules = _rules(universe, conflict, EFFORT, explain=True)
-        rules.require(involved)
-        return tuple(_chain(list(rules.facts.values()))), False
-    found = _facts_about(plain.with_rivals(involved), universe, conflict, step_limit)
-    return found or _facts_about(plain.with_rivals(plain.tried), universe, conflict, step_limit) or ((), False)
+        return tuple(_chain(plain.facts_about(items, involved))), False
+    for packages in (involved, plain.tried):
+        found = _facts_about(plain.with_rivals(items, packages), universe, items, step_limit)
+        if found:
+            return found
+    raise AssertionError("the conflict stands with all facts")
 
 
 def _facts_about(
@@ -276,24 +287,31 @@ def _chain(facts: Sequence[Fact]) -> list[Fact]:
     return list(ordered.values())
 
 
-def _suggestions(
-    universe: Universe, step_limit: int, world: Sequence[Dependency], conflict: Sequence[int]
-) -> tuple[Suggestion, ...]:
+def _suggestions(rules: RuleBase, step_limit: int, conflict: Sequence[int]) -> tuple[Suggestion, ...]:
     """Single changes of one conflicting item after which the whole world can be met."""
-    tags = sorted(universe.tags)
+    world = rules.world
+    tags = sorted(rules.universe.tags)
     found: list[Suggestion] = []
     for number in conflict:
         for suggestion, instead in _variants(world[number], tags, len(world) == 1):
-            changed = [*world[:number], *instead, *world[number + 1 :]]
-            rules = _rules(universe, changed, step_limit)
             try:
-                possible = rules.solve([*rules.switches, -rules.unasked])
+                possible = _is_possible(rules, number, instead, step_limit)
             except StepLimitReached:
                 continue
             if possible:
                 found.append(suggestion)
                 break
     return tuple(found)
+
+
+def _is_possible(rules: RuleBase, number: int, instead: Sequence[Dependency], step_limit: int) -> bool:
+    """Whether the world can be met with other items in the place of one."""
+    if rules.has_grants:
+        changed = _rules(rules.universe, [*rules.world[:number], *instead, *rules.world[number + 1 :]], step_limit)
+        return changed.solve([*changed.switches, -changed.unasked])
+    rules.solver.steps_left = EFFORT
+    others = [switch for place, switch in enumerate(rules.switches) if place != number]
+    return rules.solve([-rules.unasked, *others, *(rules.also(item) for item in instead)])
 
 
 def _variants(item: Dependency, tags: Sequence[str], alone: bool) -> list[tuple[Suggestion, list[Dependency]]]:

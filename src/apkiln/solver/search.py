@@ -46,6 +46,11 @@ class Search:
         self._chosen: dict[Candidate, None] = {}
         self._orders: dict[Dependency, list[Candidate]] = {}
 
+    @property
+    def rules(self) -> RuleBase:
+        """What the search goes by, with what it learned."""
+        return self._rules
+
     def run(self) -> Found | None:
         """The best solution, or None: there is none."""
         self._prepare()

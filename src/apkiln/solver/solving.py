@@ -15,6 +15,10 @@ from apkiln.solver.solution import LeftOut, Solution, Statistics
 from apkiln.solver.triggers import Triggers
 from apkiln.solver.universe import Candidate, Name, Universe
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from apkiln.solver.clauses import RuleBase
+
 
 def solve(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> Solution:
     """The best solution of a request.
@@ -61,26 +65,27 @@ def _search(repositories: Sequence[SolverRepository], request: Request, arch: Ar
     from apkiln.solver.search import Search
 
     universe = Universe(repositories, request, arch)
+    search = Search(universe, request.world, request.step_limit)
     try:
-        found = Search(universe, request.world, request.step_limit).run()
+        found = search.run()
     except StepLimitReached:
         raise UndecidedError(
             f"no answer within {request.step_limit} steps", reason="step-limit", hint="raise the step limit or narrow the request"
         ) from None
     if found is None:
-        raise _contradiction(repositories, request, arch)
+        raise _contradiction(repositories, request, search.rules)
     owners = _owners(universe, found.chosen)
     left_out = tuple(LeftOut(candidate.record, item) for candidate, item in found.left_out)
     counted = Statistics(sum(1 for _ in universe.names), _count(universe), len(found.chosen), found.steps)
     return _solution(universe, owners, sorted_world(request.world), left_out, counted)
 
 
-def _contradiction(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> UnsatisfiableError:
+def _contradiction(repositories: Sequence[SolverRepository], request: Request, rules: RuleBase) -> UnsatisfiableError:
     from apkiln.solver.explanation import explain
     from apkiln.solver.satisfiability import StepLimitReached
 
     try:
-        return explain(repositories, request, arch)
+        return explain(repositories, request, rules)
     except StepLimitReached:  # proven all the same
         return UnsatisfiableError("no set of packages satisfies the request", reason="unsatisfiable")
 
