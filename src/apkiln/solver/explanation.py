@@ -19,7 +19,9 @@ from apkiln.solver.walk import Walk, newest_first
 EXACT_WORLD = 64
 """Up to this many world items the smallest set is exact; above, and when the effort ends, it is only irreducible."""
 EFFORT = 20_000
-"""Steps spent on making a conflict small, and as many on its facts; a contradiction is shown as far as it got."""
+"""Steps spent on making a conflict small; a contradiction is shown as far as it got."""
+FACT_EFFORT = 3_000
+"""Steps to refute a conflict by its facts, and as many to make them few."""
 LEAST_QUESTIONS, MOST_LOOKS = 60, 50_000
 """Questions asked to make a conflict small: a question about many items costs more, so fewer are asked."""
 MOST_INVOLVED = 200
@@ -237,20 +239,22 @@ def _facts(rules: RuleBase, conflict: Sequence[int], step_limit: int) -> tuple[t
     involved = plain.involved()
     if len(involved) > MOST_INVOLVED:
         return tuple(_chain(plain.facts_about(items, involved))), False
-    for packages in (involved, plain.tried):
-        found = _facts_about(plain.with_rivals(items, packages), universe, items, step_limit)
-        if found:
-            return found
+    try:
+        for packages in (involved, plain.tried):
+            found = _facts_about(plain.with_rivals(items, packages), universe, items)
+            if found:
+                return found
+    except StepLimitReached:
+        return tuple(_chain(plain.facts_about(items, involved))), False
     raise AssertionError("the conflict stands with all facts")
 
 
 def _facts_about(
-    packages: Sequence[Candidate], universe: Universe, conflict: Sequence[Dependency], step_limit: int
+    packages: Sequence[Candidate], universe: Universe, conflict: Sequence[Dependency]
 ) -> tuple[tuple[Fact, ...], bool] | None:
-    """An irreducible set of facts about packages that are all there could be; None when they suffice for a solution."""
-    rules = _rules(universe, conflict, EFFORT, explain=True)
+    """An irreducible set of facts about packages, where there are no others; None when these go together."""
+    rules = _rules(universe, conflict, FACT_EFFORT, explain=True)
     rules.require(packages)
-    rules.solver.steps_left = step_limit
     always = [-rules.unasked, *rules.switches]
     literals = list(rules.facts)
     if rules.solve([*always, *literals]):
@@ -263,7 +267,7 @@ def _facts_about(
         return set(rules.solver.core)
 
     core = refuted()
-    rules.solver.steps_left = EFFORT
+    rules.solver.steps_left = FACT_EFFORT
     kept, irreducible = _irreducible([literal for literal in literals if literal in core], holds, refuted)
     return tuple(_chain([rules.facts[literal] for literal in kept])), irreducible
 

@@ -34,6 +34,8 @@ def lines(explanation: Explanation) -> list[str]:
         text.append(f"so {headline(explanation)}")
     if not explanation.smallest:
         text.append("(a smaller conflicting set may exist)")
+    if not explanation.irreducible:
+        text.append("(not all of these facts may matter)")
     text += [line for line in map(_hint, explanation.hints) if line]
     text += [_suggestion(suggestion) for suggestion in explanation.suggestions]
     return text

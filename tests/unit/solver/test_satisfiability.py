@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apkiln.solver.satisfiability import ClauseSolver, StepLimitReached
+from apkiln.solver.satisfiability import Clause, ClauseSolver, StepLimitReached
 
 SIZE = 8
 LITERALS = st.integers(1, SIZE).flatmap(lambda number: st.sampled_from([number, -number]))
@@ -80,3 +80,51 @@ def test_a_spent_budget_is_no_verdict() -> None:
     made.variable()
     with pytest.raises(StepLimitReached):
         made.solve()
+
+
+@st.composite
+def grouped(draw: st.DrawFn) -> tuple[list[int], list[list[int]]]:
+    """Sizes of groups, and clauses over their variables."""
+    sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+    literals = st.integers(1, sum(sizes)).flatmap(lambda number: st.sampled_from([number, -number]))
+    return sizes, draw(st.lists(st.lists(literals, min_size=1, max_size=3), max_size=24))
+
+
+@given(grouped(), st.booleans(), st.lists(st.integers(1, 16), max_size=3, unique=True))
+@settings(max_examples=300)
+def test_variables_of_a_group_are_alternatives(problem: tuple[list[int], list[list[int]]], led: bool, wanted: list[int]) -> None:
+    """Clauses that come only when a variable they are about must be true say the same."""
+    sizes, clauses = problem
+    total = sum(sizes)
+
+    def load(domain: int) -> list[Clause]:
+        brought = []
+        for clause in clauses:
+            given = next((literal for literal in clause if literal < 0 and made.domain_of(-literal) == domain), None)
+            if given is not None:
+                rest = [literal for literal in made.clause(clause) if literal[0] != domain]
+                own = [literal for literal in made.clause(clause) if literal[0] == domain]
+                brought.append([*own, *rest])
+        return brought
+
+    made = ClauseSolver(100_000, load)
+    groups = [list(made.group(size)) for size in sizes]
+    for clause in clauses:
+        if all(literal > 0 for literal in clause):
+            made.add(clause)
+    if led:
+        made.choose = lambda: next((number for number in range(1, total + 1) if made.value(number) == 0), None)
+    assumptions = [number for number in wanted if number <= total]
+    choices = product(*([0, *group] for group in groups))
+    facts = [*clauses, *([number] for number in assumptions)]
+    possible = [
+        chosen
+        for chosen in choices
+        if all(any((abs(literal) in chosen) == (literal > 0) for literal in clause) for clause in facts)
+    ]
+    assert made.solve(assumptions) == bool(possible)
+    if possible:
+        assert all(any(made.holds(abs(literal)) == (literal > 0) for literal in clause) for clause in facts)
+        assert all(sum(made.holds(number) for number in group) <= 1 for group in groups)
+    else:
+        assert set(made.core) <= set(assumptions)

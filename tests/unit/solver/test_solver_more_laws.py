@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conflict_dense_worlds import conflict_dense_world
+from tests.conflict_dense_worlds import Spoiler, conflict_dense_world
 from tests.differential.exhaustive import FAULTS
 from tests.differential.exhaustive import run as compare_with_exhaustive_search
 from tests.made_up_indexes import ARCH, changes, records
@@ -21,6 +21,7 @@ from apkiln.core.errors import UnsatisfiableError
 from apkiln.formats.apk.dependency import Dependency, parse_dependencies
 from apkiln.formats.apk.records import IndexRecord
 from apkiln.solver.checking import check
+from apkiln.solver.explanation import Unsatisfiable
 from apkiln.solver.request import Request, SolverRepository
 from apkiln.solver.solution import Solution
 from apkiln.solver.solving import solve
@@ -101,6 +102,26 @@ def test_dense_conflicts_are_solved_or_refuted(seed: int) -> None:
     index, world = conflict_dense_world(20, 8, seed)
     found = solve([SolverRepository(index)], Request(world), ARCH)
     assert not check([package.record for package in found.packages], world, {"x86_64"}, {})
+
+
+@pytest.mark.parametrize("spoiler", Spoiler)
+@pytest.mark.parametrize("seed", range(3))
+def test_spoiled_worlds_are_refuted_by_a_conflict_without_surplus(spoiler: Spoiler, seed: int) -> None:
+    index, world = conflict_dense_world(24, 6, seed, spoiler)
+    with pytest.raises(Unsatisfiable) as caught:
+        solve([SolverRepository(index)], Request(world), ARCH)
+    conflict = caught.value.explanation.conflict
+    for item in conflict:
+        rest = tuple(other for other in conflict if other is not item)
+        found = solve([SolverRepository(index)], Request(rest), ARCH)
+        assert not check([package.record for package in found.packages], rest, {"x86_64"}, {})
+
+
+@pytest.mark.parametrize("spoiler", [Spoiler.BOUNDS, Spoiler.SETS])
+def test_what_all_versions_have_in_common_refutes_without_a_decision(spoiler: Spoiler) -> None:
+    index, world = conflict_dense_world(160, 12, 1, spoiler)
+    with pytest.raises(Unsatisfiable):
+        solve([SolverRepository(index)], Request(world, step_limit=1), ARCH)
 
 
 def test_small_worlds_are_answered_as_an_exhaustive_search_answers_them(capsys: pytest.CaptureFixture[str]) -> None:
