@@ -23,6 +23,7 @@ from apkiln.core.secret import redact_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from apkiln.acquire.access import Access
@@ -46,6 +47,8 @@ class Seen(NamedTuple):
     indexes: tuple[tuple[str, str], ...]
     document: str
     """Hex SHA-256 of the document."""
+    sums: str = ""
+    """Hex SHA-256 of the list of package files; "" in what earlier versions kept."""
 
     def index_of(self, arch: str) -> str:
         """Hex SHA-256 of an index; "" when the generation has none."""
@@ -57,7 +60,9 @@ class Pins:
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
+        self._sums: dict[str, Mapping[bytes, bytes]] = {}
         self._lock = threading.Lock()
+        self._listing = threading.Lock()
 
     def get(self, url: str) -> Seen | None:
         with self._lock:
@@ -66,6 +71,13 @@ class Pins:
     def put(self, url: str, seen: Seen) -> None:
         with self._lock:
             self._seen.setdefault(url, seen)
+
+    def sums(self, url: str, fetch: Callable[[], Mapping[bytes, bytes]]) -> Mapping[bytes, bytes]:
+        """What `fetch` gives, which is called once for each repository."""
+        with self._listing:
+            if url not in self._sums:
+                self._sums[url] = fetch()
+            return self._sums[url]
 
 
 def declared(repository: Repository, arch: str, index: str, keyring: Keyring, access: Access) -> Seen | None:
@@ -128,7 +140,7 @@ def _asked(repository: Repository, known: Seen | None, keyring: Keyring, access:
             "somebody may be withholding it; clean the cache if the repository really gave it up",
         )
     digest = hashlib.sha256(document).hexdigest()
-    if known is not None and known.document == digest:
+    if known is not None and known.document == digest and known.sums:
         return known
     from apkiln.formats.apk.generation import read_generation
 
@@ -138,7 +150,7 @@ def _asked(repository: Repository, known: Seen | None, keyring: Keyring, access:
     read = read_generation(document, signatures, keyring)
     if known is not None:
         _check_successor(repository, read, known)
-    return Seen(read.repository, read.generation, read.created, read.expires, read.indexes, digest)
+    return Seen(read.repository, read.generation, read.created, read.expires, read.indexes, digest, read.sums)
 
 
 def _check_successor(repository: Repository, read: GenerationDocument, known: Seen) -> None:
@@ -178,9 +190,9 @@ def _before(repository: Repository, access: Access) -> Seen | dict[str, str] | N
     value: Any = json.loads(stored)
     if isinstance(value, dict):
         return value
-    repository_name, generation, created, expires, indexes, document = value
+    repository_name, generation, created, expires, indexes, document, *rest = value
     pairs = tuple((arch, digest) for arch, digest in indexes)
-    return Seen(repository_name, generation, created, expires, pairs, document)
+    return Seen(repository_name, generation, created, expires, pairs, document, *rest)
 
 
 def _row(repository: Repository) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from apkiln.acquire.access import Access
 from apkiln.acquire.repositories import Repository
 from apkiln.acquire.selection import SelectedPackage as SelectedPackage
+from apkiln.acquire.sums import check_sum
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
 from apkiln.core.errors import ApkilnError, FormatError, UnavailableError, VerificationError
@@ -217,8 +218,10 @@ class _Job:
     def _fetch(self, item: SelectedPackage) -> AcquiredPackage:
         digest, source = download_package(item, self._access)
         try:
+            check_sum(item, digest, self._access)
             return self.adopt(item, digest)
         except ApkilnError as fault:
+            self._access.store.discard(digest)
             fault.located(Origin(source=source))
             raise
 

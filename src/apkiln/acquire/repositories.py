@@ -77,6 +77,10 @@ class Repository:
         """Where the documents of the repository's generation are; may hold credentials."""
         return f"{self._base}/{file}"
 
+    def frozen_location(self, file: str, generation: int) -> str:
+        """A document of one generation, where a repository keeps them; may hold credentials."""
+        return f"{self._base}@{generation}/{file}"
+
     def frozen_index_location(self, arch: str, generation: int) -> str:
         """The index of one generation, where a repository keeps them; may hold credentials."""
         return f"{self._base}@{generation}/{arch}/APKINDEX.tar.gz"
