@@ -115,6 +115,7 @@ def test_an_answer_that_is_old_is_none() -> None:
     assert head is not None and (head.headers, head.body) == (reply.headers, b"")
     unchanged = answers.reply("GET", b"/x", ((b"if-none-match", b'"1"'),))
     assert unchanged is not None and (unchanged.status, unchanged.headers) == (304, ((b"etag", b'"1"'),))
+    assert answers.reply("GET", b"/x", ((b"if-none-match", b'"2"'),)) is None, "another tag goes the long way"
     moment[0] = 2
     assert answers.reply("GET", b"/x", ()) is None
 
