@@ -72,6 +72,8 @@ class Recorder:
             results["lock"] = self._locked(made, config, expect)
             results["dot"] = self._printed(made, config, "dot", expect / "graph.dot")
         results["build"] = self._built(made, config, expect)
+        if results["build"]["rc"] == 0 and not made.arguments and (expect / "layer-amd64-0.json").exists():
+            self._exported(made, config, expect)
         case: dict[str, Any] = {"name": made.name, "config": config, "args": made.arguments, "env": made.environment}
         case |= {"tag": made.tag, "expect_failure": results["build"]["rc"] != 0, "results": results}
         return case | self._verdict(case, expect)
@@ -118,6 +120,24 @@ class Recorder:
                 if not number:
                     self._keep(output, bills, expect)
         return {"rc": 0, "runs": 2, "distinct_results": len(set(found))}
+
+    def _exported(self, made: Definition, config: str, expect: Path) -> None:
+        """The tree as minirootfs and, where a program can list it, as cpio."""
+        with tempfile.TemporaryDirectory(dir=self._place.parent) as temporary:
+            tree, initial = Path(temporary, "tree.tar.gz"), Path(temporary, "initial.cpio")
+            answer = self._run(made, ["build-minirootfs", config, str(tree), "--build-arch", "x86_64"])
+            if answer.returncode == 0:
+                with tarfile.open(tree) as archive:
+                    document = {"rc": 0, "paths": archive.getnames()}
+                (expect / "minirootfs.json").write_text(json.dumps(document))
+            answer = self._run(made, ["build-cpio", config, str(initial), "--build-arch", "x86_64"])
+            lister = shutil.which("cpio")
+            if answer.returncode == 0 and lister is not None:
+                with initial.open("rb") as stream:
+                    listed = subprocess.run(
+                        [lister, "-itvn", "--quiet"], stdin=stream, capture_output=True, text=True, check=True
+                    )
+                (expect / "cpio.json").write_text(json.dumps({"rc": 0, "listing": listed.stdout.splitlines()}))
 
     def _keep(self, output: Path, bills: Path, expect: Path) -> None:
         index = (output / "index.json").read_bytes()

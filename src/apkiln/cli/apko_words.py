@@ -39,11 +39,31 @@ def translated(words: list[str]) -> list[str]:
     verb, rest = words[0], words[1:]
     if verb == "version":
         return []
+    if verb == "dot":
+        rest = _without_explorer(rest)
     if verb == "clean":  # apko's removes everything, or shows how much that would be
         return ["cache", "info", *(word for word in rest if word != "--dry-run")] if "--dry-run" in rest else [
             "cache", "clean", "--all", *rest,
         ]  # fmt: skip
     return [*VERBS[verb], *(["--force"] if verb in _WRITING else []), *rest]
+
+
+def _without_explorer(words: list[str]) -> list[str]:
+    """The words of `dot` without the host that links of apko's picture lead to; ours has none.  Raises UsageError
+    (`bad-arguments`) for `--web`: nothing is served here."""
+    kept: list[str] = []
+    given = iter(words)
+    for word in given:
+        flag, equals, _ = word.partition("=")
+        if flag == "--web" and word != "--web=false":
+            hint = "`apkiln image graph CONFIG --format html > graph.html` writes a page to open in a browser"
+            raise UsageError("`--web` is not supported", reason="bad-arguments", hint=hint)
+        if flag in ("-e", "--registry-explorer"):
+            if not equals:
+                next(given, None)
+        elif flag != "--web":
+            kept.append(word)
+    return kept
 
 
 def _in_directory(words: list[str]) -> list[str]:

@@ -128,8 +128,8 @@ def _run_case(recording: Recording, temporary: Path) -> Iterator[Outcome]:
     else:
         yield from _compare_case(recording, BuiltImage(output), output)
     yield from _formats(folder, case, temporary)
-    for name, faults in compare_exports(folder, dict(case), temporary):
-        yield judged(file, f"{case['name']} {name}", "exports", map(Difference, faults))
+    for name, differences in compare_exports(recording, temporary):
+        yield judged(file, f"{case['name']} {name}", "exports", differences)
 
 
 def _refusal(recording: Recording, answer: Answer, output: Path, words: list[str]) -> Iterator[Difference]:

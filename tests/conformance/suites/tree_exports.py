@@ -14,7 +14,9 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.conformance.suites.commands import run_command
+from tests.conformance.scoring import Difference
+from tests.conformance.suites.commands import run_judged
+from tests.conformance.suites.peer_ways import Recording
 
 from apkiln.formats.archive.cpio import CpioReader
 from apkiln.formats.archive.entry import EntryType
@@ -34,30 +36,29 @@ class Row(NamedTuple):
     target: str
 
 
-def compare_exports(folder: Path, case: dict[str, Any], temporary: Path) -> Iterator[tuple[str, list[str]]]:
-    """(name, faults) of each recorded export of a case."""
-    expect = folder / "cases" / case["name"] / "expect"
-    if (expect / "minirootfs.json").exists():
-        yield "minirootfs", [*_minirootfs(folder, case, temporary, json.loads((expect / "minirootfs.json").read_text()))]
-    if (expect / "cpio.json").exists():
-        yield "cpio", [*_cpio(folder, case, temporary, json.loads((expect / "cpio.json").read_text()))]
+def compare_exports(recording: Recording, temporary: Path) -> Iterator[tuple[str, list[Difference]]]:
+    """(name, differences) of each recorded export of a case."""
+    for name, compare in (("minirootfs", _minirootfs), ("cpio", _cpio)):
+        path = recording.expect / f"{name}.json"
+        if path.exists():
+            yield name, [*compare(recording, temporary, json.loads(path.read_text()))]
 
 
-def _minirootfs(folder: Path, case: dict[str, Any], temporary: Path, recorded: dict[str, Any]) -> Iterator[str]:
-    content = yield from _exported(folder, case, temporary, "build-minirootfs", "tar.gz", recorded["rc"])
+def _minirootfs(recording: Recording, temporary: Path, recorded: dict[str, Any]) -> Iterator[Difference]:
+    content = yield from _exported(recording, temporary, "build-minirootfs", "tar.gz", recorded["rc"])
     if content is None:
         return
     try:
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content))) as archive:
             names = archive.getnames()
     except (OSError, tarfile.TarError) as fault:
-        yield f"not a tar.gz: {fault}"
+        yield Difference(f"not a tar.gz: {fault}")
         return
-    yield from _paths(set(names), set(recorded["paths"]))
+    yield from _paths(recording, set(names), set(recorded["paths"]))
 
 
-def _cpio(folder: Path, case: dict[str, Any], temporary: Path, recorded: dict[str, Any]) -> Iterator[str]:
-    content = yield from _exported(folder, case, temporary, "build-cpio", "cpio", recorded["rc"])
+def _cpio(recording: Recording, temporary: Path, recorded: dict[str, Any]) -> Iterator[Difference]:
+    content = yield from _exported(recording, temporary, "build-cpio", "cpio", recorded["rc"])
     if content is None:
         return
     found = {
@@ -66,10 +67,31 @@ def _cpio(folder: Path, case: dict[str, Any], temporary: Path, recorded: dict[st
     }
     theirs = dict(_listed(recorded["listing"]))
     theirs.pop(".", None)
-    yield from _paths(set(found), set(theirs))
+    yield from _paths(recording, set(found), set(theirs))
+    linked = _hard_links(recording)
     for path, row in theirs.items():
-        if path in found and not _equal(path, found[path], row):
-            yield f"{path} is {found[path]}, not {row}"
+        if path not in found or _equal(path, found[path], row):
+            continue
+        if path in linked and not found[path].size and _equal(path, found[path]._replace(size=row.size), row):
+            continue  # the content stands with the last of the names; the peer writes copies
+        cause = recording.of_entry(path, _entry(found[path]), _entry(row), "")
+        yield Difference(f"{path} is {found[path]}, not {row}", cause)
+
+
+def _entry(row: Row) -> dict[str, Any]:
+    """The row as a listing of a layer has it."""
+    return {"type": row.type.name.lower(), "mode": f"{row.mode:04o}", "linkname": row.target}
+
+
+def _hard_links(recording: Recording) -> set[str]:
+    """Paths with a further name, by packages or by the definition."""
+    found: set[str] = set()
+    for entries in recording.packages.values():
+        found |= {path for entry in entries if entry["type"] == "hardlink" for path in (entry["path"], entry["linkname"])}
+    for entry in recording.definition.get("paths") or ():
+        if entry.get("type") == "hardlink":
+            found |= {str(entry.get(key, "")).strip("/") for key in ("path", "source")}
+    return found
 
 
 def _equal(path: str, ours: Row, theirs: Row) -> bool:
@@ -80,23 +102,25 @@ def _equal(path: str, ours: Row, theirs: Row) -> bool:
 
 
 def _exported(
-    folder: Path, case: dict[str, Any], temporary: Path, verb: str, suffix: str, code: int
-) -> Generator[str, None, bytes | None]:
-    """The bytes of an export; a fault is yielded when the command ends otherwise than recorded."""
+    recording: Recording, temporary: Path, verb: str, suffix: str, code: int
+) -> Generator[Difference, None, bytes | None]:
+    """The bytes of an export; a difference is told when the command ends otherwise than recorded."""
+    case = recording.case
     place = temporary / f"{case['name']}.{suffix}"
     words = ["apko", verb, case["config"], str(place), "--build-arch", "x86_64", "--cache-dir", str(temporary / "cache")]
-    answer = run_command(words, folder, case["env"])
+    answer = run_judged(words, recording.folder, case["env"])
     if answer.code != code:
-        yield f"exit code {answer.code}, not {code}: {answer.first_error}"
+        yield Difference(f"exit code {answer.code}, not {code}: {answer.first_error}", recording.of_refusal(answer))
     return place.read_bytes() if place.exists() else None
 
 
-def _paths(ours: set[str], theirs: set[str]) -> Iterator[str]:
-    if theirs - ours:
-        yield f"missing: {', '.join(sorted(theirs - ours))}"
-    more = {path for path in ours - theirs if path not in _OURS and not path.startswith(tuple(f"{name}/" for name in _OURS))}
-    if more:
-        yield f"too much: {', '.join(sorted(more))}"
+def _paths(recording: Recording, ours: set[str], theirs: set[str]) -> Iterator[Difference]:
+    for path in sorted(theirs - ours):
+        yield Difference(f"missing: {path}")
+    own = tuple(f"{name}/" for name in _OURS)
+    for path in sorted(ours - theirs):
+        if path not in _OURS and not path.startswith(own):
+            yield Difference(f"too much: {path}", recording.of_entry(path, {"type": ""}, None, ""))
 
 
 def _listed(lines: list[str]) -> Iterator[tuple[str, Row]]:

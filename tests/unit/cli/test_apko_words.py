@@ -70,6 +70,14 @@ def test_versions(session: Session) -> None:
     assert json.loads(session.run("apko", "version", "--json"))["name"] == "apkiln"
 
 
+def test_what_dot_takes(session: Session) -> None:
+    plain = session.run("apko", "dot", "image.yaml")
+    assert plain.startswith("digraph")
+    for words in (["-e", "explorer.example"], ["--registry-explorer=explorer.example"], ["--web=false"]):
+        assert session.run("apko", "dot", "image.yaml", *words) == plain
+    assert session.run_json_error("apko", "dot", "image.yaml", "--web", code=2) == "bad-arguments"
+
+
 def test_verbs_without_a_counterpart(session: Session) -> None:
     assert session.run_json_error("apko", "erofs", code=2) == "unknown-command"
 
