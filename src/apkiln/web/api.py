@@ -37,7 +37,7 @@ from apkiln.web.describing import (
 )
 from apkiln.web.errors import ErrorDocument, ErrorValue, body_of, status_of
 from apkiln.web.pages.visit import Shelf
-from apkiln.web.tokens import Token
+from apkiln.web.tokens import Token, Verb
 from apkiln.web.uploading import Pace, exactly, parsed_range, pulled
 
 T = TypeVar("T")
@@ -65,6 +65,14 @@ class Desk:
             self.service.append(self.author(), _once(lambda: (Refused(verb, code),)))
             raise
 
+    def permit_verb(self, verb: Verb, doing: str) -> None:
+        """As `permit`, for the whole repository."""
+        self.permit(lambda: tokens.check_verb(self.token, self.service.name, verb), doing)
+
+    def permit_manifest(self, manifest: Manifest, doing: str) -> None:
+        """As `permit`, for what a manifest wants."""
+        self.permit(lambda: tokens.check_manifest(self.token, self.service.name, manifest), doing)
+
     def open(self, manifest: Manifest, reason: str, key: str) -> Transaction:
         """Within what the token may."""
         return self.service.open(self.author(reason), manifest, key, self.token.teams, self.token.quota)
@@ -87,7 +95,7 @@ def open_transaction(
 ) -> documents.TransactionDocument:
     """The same key with the same manifest gives the same transaction; with another one it is refused."""
     desk = Desk(request)
-    desk.permit(lambda: tokens.check_manifest(desk.token, desk.service.name, data.manifest), "open")
+    desk.permit_manifest(data.manifest, "open")
     return desk.document(desk.open(data.manifest, data.reason, idempotency_key))
 
 
@@ -152,7 +160,7 @@ def abort(number: FromPath[int], request: Incoming) -> documents.TransactionDocu
 def approve(number: FromPath[int], request: Incoming, data: JSONBody[documents.ReasonRequest]) -> documents.TransactionDocument:
     """Not who opened it."""
     desk = Desk(request)
-    desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "approve"), "approve")
+    desk.permit_verb("approve", "approve")
     return desk.document(desk.service.approve(desk.author(data.reason), number))
 
 
@@ -177,7 +185,7 @@ def restore(
 
 
 def _change(desk: Desk, manifest: Manifest, reason: str, key: str) -> documents.TransactionDocument:
-    desk.permit(lambda: tokens.check_manifest(desk.token, desk.service.name, manifest), "change")
+    desk.permit_manifest(manifest, "change")
     opened = desk.open(manifest, reason, key)
     return desk.document(desk.service.commit(desk.author(reason), opened.number))
 
@@ -186,7 +194,7 @@ def _change(desk: Desk, manifest: Manifest, reason: str, key: str) -> documents.
 def name_generation(data: JSONBody[documents.SnapshotRequest], request: Incoming) -> documents.SnapshotRequest:
     """A name never moves."""
     desk = Desk(request)
-    desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "admin"), "snapshot")
+    desk.permit_verb("admin", "snapshot")
     if not data.name.replace("-", "").replace(".", "").replace("_", "").isalnum() or data.name.isdigit():
         raise FormatError(f"{data.name!r} cannot name a view", reason="bad-view-name", hint="letters, digits and `._-`")
 
@@ -206,7 +214,7 @@ def name_generation(data: JSONBody[documents.SnapshotRequest], request: Incoming
 def hold(data: JSONBody[documents.HoldRequest], request: Incoming) -> documents.HoldRequest:
     """Until a time; 0 releases it."""
     desk = Desk(request)
-    desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "admin"), "hold")
+    desk.permit_verb("admin", "hold")
     place: str | int = data.blob or data.generation
     if not place or (data.blob and data.generation):
         raise UsageError("a hold names a blob or a generation", reason="empty-hold")
@@ -271,7 +279,7 @@ async def upload(
     """The whole file, or with `Content-Range: bytes A-B/TOTAL` the next part of it; 201 when all of it is there and good."""
     desk = Desk(request)
     _check_digest(digest)
-    await _in_thread(lambda: desk.permit(lambda: tokens.check_verb(desk.token, desk.service.name, "publish"), "upload"))
+    await _in_thread(lambda: desk.permit_verb("publish", "upload"))
     chunks = pulled(_body(request), desk.pace)
     if not content_range:
         size = await _in_thread(lambda: desk.service.upload(digest, chunks))
