@@ -17,6 +17,7 @@ from typing import Any
 from tests.conformance.scoring import Difference, Outcome, Suite, judged
 from tests.conformance.suites.apko_images import is_golden, is_runs, package_entries
 from tests.conformance.suites.commands import Answer, run_command, run_judged
+from tests.conformance.suites.image_trees import without_repetitions
 from tests.conformance.suites.peer_ways import Recording, triggered_names
 
 from apkiln.core.secret import redact_url
@@ -72,7 +73,7 @@ def _differences(answer: Answer, lock: Path, recorded: Any, recording: Recording
     if ours["config"] != theirs["config"]:
         yield Difference(f"config: {ours['config']}")
     contents, wanted = ours["contents"], theirs["contents"]
-    if contents["keyring"] != wanted["keyring"]:
+    if contents["keyring"] != without_repetitions(wanted["keyring"]):
         yield Difference("keyring")
     for key in ("build_repositories", "runtime_repositories", "repositories"):
         left, right = _cut(contents[key], _REPOSITORY), _cut(wanted[key], _REPOSITORY)

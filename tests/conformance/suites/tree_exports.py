@@ -22,7 +22,7 @@ from apkiln.formats.archive.cpio import CpioReader
 from apkiln.formats.archive.entry import EntryType
 
 _OURS = ("etc/apkiln", "var/lib", "var/lib/db", "var/lib/db/sbom")
-_OTHER_TEXT = ("etc/apko.json", "etc/apk/world", "usr/lib/apk/db/")
+_OTHER_TEXT = ("etc/apko.json", "etc/apk/world", "etc/ld.so.cache", "usr/lib/apk/db/")
 _LETTERS = {"-": EntryType.FILE, "d": EntryType.DIRECTORY, "l": EntryType.SYMLINK, "c": EntryType.CHARACTER}
 
 
