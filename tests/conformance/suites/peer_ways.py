@@ -21,7 +21,8 @@ _CREATED = "org.opencontainers.image.created"
 _SOURCE = frozenset({"org.opencontainers.image.source", "org.opencontainers.image.revision"})
 _EARLY = frozenset({"no-packages", "no-repositories"})
 READ_STRICTLY = (
-    "`entrypoint.type`", "needs `source`", "`entrypoint.services", "is not a mode", "cannot be a user or group name", "`annotations`",
+    "`entrypoint.type`", "needs `source`", "`entrypoint.services", "is not a mode", "cannot be a user or group name",
+    "`annotations`",
 )  # fmt: skip
 """What faults of definitions say that the peer lives with."""
 
