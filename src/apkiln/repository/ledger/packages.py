@@ -66,6 +66,8 @@ class Package(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     replaces_priority: int = 0
     triggers: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
+    licenses: tuple[str, ...] = ()
+    """Where there are several lines of them."""
 
     @property
     def key(self) -> Key:
@@ -107,6 +109,7 @@ def package_of(contents: PackageContents, content: str, received: str = "") -> P
         replaces_priority=info.replaces_priority,
         triggers=info.triggers,
         comments=info.comments,
+        licenses=info.licenses,
     )
 
 
