@@ -25,8 +25,8 @@ class Candidate:
     """One package: what its record says, and (below the line) the state of the run that owns the universe."""
 
     __slots__ = (
-        "allowed_tags", "always_allowed", "applied", "available", "concerned", "conflicts", "counted", "defect", "depends", "entered",
-        "failed_install_if", "identity", "inherited_wish", "install_if", "installed", "key", "name", "needs",
+        "allowed_tags", "always_allowed", "applied", "available", "concerned", "conflicts", "counted", "defect", "depends",
+        "entered", "failed_install_if", "identity", "inherited_wish", "install_if", "installed", "key", "name", "needs",
         "offers", "preferred_tags", "priority", "provides", "record", "repositories", "selectable", "tags", "triggered",
         "unusable", "wish",
     )  # fmt: skip
