@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 
 import pytest
-from tests.integration.clients import client
+from tests.integration.clients import call, client
 from tests.real_workplace import COMPILERS, Workplace, make_workplace
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -42,11 +42,14 @@ def test_apk_accepts_all_of_them(workplace: Workplace) -> None:
     packages = sorted(map(str, workplace.directory.glob("packages/x86_64/*.apk")))
     if len(packages) < 8:
         pytest.skip("the builds before did not pass")
-    subprocess.run((apk, "verify", "--allow-untrusted", *packages), check=True, capture_output=True)
+    call([apk, "verify", "--allow-untrusted", *packages])
     root = workplace.directory / "root"
     shutil.rmtree(root, ignore_errors=True)
     options = ("--root", str(root), "--initdb", "--arch", "x86_64", "--allow-untrusted", "--no-network", "--no-scripts")
     repositories = [item for name in ("debian", "packages") for item in ("--repository", str(workplace.directory / name))]
-    wanted = ("curl", "curl-dev", "openssl-dev", "zlib-dev", "bash5", "bash5-doc")
-    subprocess.run((apk, *options, *repositories, "add", *wanted), check=True, capture_output=True)
+    # The manual of bash depends on `man-db`, which nobody imported.
+    wanted = ("curl", "curl-dev", "openssl-dev", "zlib-dev", "bash5")
+    call([apk, *options, *repositories, "add", *wanted])
+    if os.geteuid() == 0:
+        assert "OpenSSL/3.0.20 zlib/1.2.13" in call(["chroot", str(root), "/usr/bin/curl", "--version"])
     assert (root / "usr/bin/curl").is_file() and (root / "usr/lib/libssl.so").is_symlink()
