@@ -151,11 +151,11 @@ class FusedFiles:
         if lost:
             self._fuse.blow()
 
-    def produced(self, path: PurePath) -> AbstractContextManager[PurePath]:
-        return self._inner.produced(path)  # not used by blob stores
+    def produced(self, path: PurePath, *, replace: bool = False) -> AbstractContextManager[PurePath]:
+        return self._inner.produced(path, replace=replace)  # not used by blob stores
 
-    def tree(self, path: PurePath, *, replace_empty: bool = False) -> AbstractContextManager[OutputTree]:
-        return self._inner.tree(path, replace_empty=replace_empty)  # not used by blob stores
+    def tree(self, path: PurePath, *, replace_empty: bool = False, replace: bool = False) -> AbstractContextManager[OutputTree]:
+        return self._inner.tree(path, replace_empty=replace_empty, replace=replace)  # not used by blob stores
 
     def make_directory(self, path: PurePath, mode: int = 0o755) -> None:
         with self._fuse.write():
