@@ -22,7 +22,7 @@ _SOURCE = frozenset({"org.opencontainers.image.source", "org.opencontainers.imag
 _EARLY = frozenset({"no-packages", "no-repositories"})
 READ_STRICTLY = (
     "`entrypoint.type`", "needs `source`", "`entrypoint.services", "is not a mode", "cannot be a user or group name",
-    "`annotations`",
+    "`annotations`", "must be one line of text",
 )  # fmt: skip
 """What faults of definitions say that the peer lives with."""
 
