@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import workload
 from benchmarks.measuring import Sample, Summary, Variant, command, function, interleaved
 from benchmarks.workload import APKILN
-from tests.conflict_dense_worlds import conflict_dense_world
+from tests.conflict_dense_worlds import Spoiler, conflict_dense_world
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.index_tables import table_of
@@ -142,16 +142,17 @@ class _FirstSight:
 
 
 def dense(rounds: int) -> dict[str, Summary]:
-    """The complete search: 20 versions of each name, hardly two of which go together."""
+    """The complete search: 20 versions of each name, hardly two of which go together, or that have no solution and why."""
     variants = []
-    for names in DENSE:
-        records, world = conflict_dense_world(names, 20, seed=1)
-        variants.append(
-            Variant(
-                f"{names} names x 20 versions full of conflicts",
-                lambda _, records=records, world=world: function(lambda: _solve(records, world)),  # type: ignore[misc]
+    for spoiler in (None, Spoiler.BOUNDS, Spoiler.SETS, Spoiler.WHEEL):
+        for names in DENSE:
+            records, world = conflict_dense_world(names, 20, 1, spoiler)
+            variants.append(
+                Variant(
+                    f"{names} names x 20 versions full of conflicts" + (f", refuted: {spoiler.value}" if spoiler else ""),
+                    lambda _, records=records, world=world: function(lambda: _solve(records, world)),  # type: ignore[misc]
+                )
             )
-        )
     return interleaved(variants, rounds)
 
 
