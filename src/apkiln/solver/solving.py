@@ -31,12 +31,13 @@ def solve(repositories: Sequence[SolverRepository], request: Request, arch: Arch
     _check_tags(repositories, request)
     universe = Universe(repositories, request, arch)
     world = sorted_world(request.world, file_order=request.strict_apk)
-    if may_be_certain(universe, request):
+    plain = may_be_certain(universe, request)
+    if plain:
         run = GreedyRun(universe, world, request.named)
         run.run(partial=True, whole=False)
         if not run.errors() and is_certain(universe, run):
             return _greedy_solution(universe, run)
-        universe = Universe(repositories, request, arch)
+        universe = universe.renewed()
     run = GreedyRun(universe, world, request.named)
     run.run(whole=request.strict_apk)
     failed = run.errors()
@@ -50,7 +51,7 @@ def solve(repositories: Sequence[SolverRepository], request: Request, arch: Arch
             reason="unsatisfiable",
             details=[_failure(item) for item in failed],
         )
-    return _search(repositories, request, arch)
+    return _search(repositories, request, universe.renewed() if plain else Universe(repositories, request, arch))
 
 
 def _greedy_solution(universe: Universe, run: GreedyRun) -> Solution:
@@ -60,11 +61,10 @@ def _greedy_solution(universe: Universe, run: GreedyRun) -> Solution:
     return _solution(universe, owners, run.world, left_out, Statistics(len(run.names), _count(universe), run.decisions))
 
 
-def _search(repositories: Sequence[SolverRepository], request: Request, arch: Arch) -> Solution:
+def _search(repositories: Sequence[SolverRepository], request: Request, universe: Universe) -> Solution:
     from apkiln.solver.satisfiability import StepLimitReached
     from apkiln.solver.search import Search
 
-    universe = Universe(repositories, request, arch)
     search = Search(universe, request.world, request.step_limit)
     try:
         found = search.run()

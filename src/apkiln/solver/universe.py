@@ -7,6 +7,7 @@ a candidate once, whatever number of names, repositories and databases it is lis
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 
 from apkiln.core.arch import Arch
 from apkiln.core.errors import FormatError
@@ -56,6 +57,10 @@ class Candidate:
         self.offers: dict[str, list[str]] | None = None
         """Provided name → versions; None = not looked up."""
         self.install_if: tuple[Dependency, ...] = ()
+        self.renew()
+
+    def renew(self) -> None:
+        """As before any run."""
         self.needs: tuple[Name, ...] | None = None
         """Names it depends on, each once; None = not looked up."""
         self.entered = False
@@ -133,6 +138,10 @@ class Name:
         """Some package has this very name."""
         self.installed: Candidate | None = None
         """The installed package of this very name."""
+        self.renew()
+
+    def renew(self) -> None:
+        """As before any run."""
         self.reverse_depends: list[Name] = []
         """Discovered names with a package that depends on this one, in order of discovery."""
         self.reverse_install_if: list[Name] | None = None
@@ -170,6 +179,8 @@ class Universe:
         self._wishes = {wish.name: wish for wish in request.wishes}
         self._names: dict[str, Name] = {}
         self._candidates: dict[bytes, Candidate] = {}
+        self._known: tuple[dict[str, Name], dict[bytes, Candidate]] = ({}, {})
+        """What an earlier run looked up."""
         self._repositories: list[tuple[SolverRepository, PackageSource]] = [
             (repository, _source(repository.records)) for repository in sorted(repositories, key=lambda item: item.number)
         ]
@@ -197,6 +208,14 @@ class Universe:
         for candidate in self.installed:
             self.name(candidate.name).installed = candidate
 
+    def renewed(self) -> Universe:
+        """The same, as before any run; what was looked up and parsed is not again.  This one must not be used any more.
+        Only for requests without installed and cached packages and without wishes."""
+        fresh = copy(self)
+        fresh._known = self._names, self._candidates
+        fresh._names, fresh._candidates = {}, {}
+        return fresh
+
     @property
     def names(self) -> Iterable[Name]:
         """Every name looked up so far, in order of appearance."""
@@ -216,9 +235,20 @@ class Universe:
         """The name, with its providers looked up on first use."""
         found = self._names.get(text)
         if found is None:
+            found = self._known[0].get(text)
+            if found is not None:
+                return self._again(found)
             found = self._names[text] = Name(text)
             self._look_up(found)
         return found
+
+    def _again(self, name: Name) -> Name:
+        """A name that an earlier run looked up."""
+        self._names[name.text] = name
+        name.renew()
+        for provide in name.providers:
+            self._candidate(provide.candidate.record)
+        return name
 
     def mentioning(self, text: str) -> list[Candidate]:
         """Candidates whose install_if mentions `text`, in source order."""
@@ -265,8 +295,13 @@ class Universe:
     def _candidate(self, record: IndexRecord) -> Candidate:
         found = self._candidates.get(record.identity)
         if found is None:
-            found = self._candidates[record.identity] = Candidate(record)
-            self._parse(found)
+            found = self._known[1].get(record.identity)
+            if found is None:
+                found = Candidate(record)
+                self._parse(found)
+            else:
+                found.renew()
+            self._candidates[record.identity] = found
             found.wish = self._wish
         return found
 
