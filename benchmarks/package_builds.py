@@ -64,6 +64,8 @@ class BuildBench:
         made = make_fixture(self.work / "fixture")
         signer = load_signer(made.signing_key, DiskFiles())
         write_packages(self.work / "many", [_made_up(number) for number in range(PACKAGES)], signer)
+        (self.work / "licence").mkdir()
+        (self.work / "licence/LICENSE").write_bytes((ROOT / "LICENSE").read_bytes())
         names = ", ".join(["busybox", *(f"made-up-{number}" for number in range(PACKAGES))])
         for name, text in (
             ("small", NO_OP.replace("PACKAGES", "busybox")),
@@ -76,9 +78,13 @@ class BuildBench:
     def run(self, rounds: int) -> dict[str, Summary]:
         """Figures by name."""
         variants = [Variant(PYTHON, lambda _: command([sys.executable, "-c", "pass"], self.environment, self.work))]
-        for name, size in (("small", "1 package"), ("large", "61 packages")):
-            title = f"build of nothing, root of {size}"
-            variants += [Variant(title, self._building(name), self._clean), *self._peer(title, name)]
+        licence = ("--source-dir", str(self.work / "licence"))
+        for name, title, flags in (
+            ("small", "build of nothing, root of 1 package", ()),
+            ("small", "the same, a licence in the sources", licence),
+            ("large", "build of nothing, root of 61 packages", ()),
+        ):
+            variants += [Variant(title, self._building(name, *flags), self._clean), *self._peer(title, name, *flags)]
         guest, trees, access = self._guest()
         sandbox = BubblewrapSandbox(os.environ["PATH"])
         made = make_guest(guest, trees, "bench", access)
@@ -132,7 +138,6 @@ class BuildBench:
             APKILN,
             "package",
             "build",
-            "-q",
             f"{name}.yaml",
             *places,
             "--signing-key",
