@@ -243,7 +243,6 @@ def test_missing_and_old_programs_are_named_with_their_package(system: FileSyste
     check_program(system, Toolbox(good, "/bin"))
 
 
-@pytest.mark.parametrize("text", ["type=erofs,dest=x", "type=squashfs,dest=x"])
 def test_a_program_that_was_built_without_a_compression_is_told_before_anything_is_made() -> None:
     text = b"--tar=f ... compressors are:\n  deflate\n    [,level=<0-9>]\n  zstd\n"
     tools = Toolbox(ScriptedRunner({(EROFS.program, *EROFS.probe): Completed(0, text, b"")}), "/bin")
@@ -254,6 +253,7 @@ def test_a_program_that_was_built_without_a_compression_is_told_before_anything_
     assert (caught.value.reason, caught.value.hint) == ("compression-missing", "it has `deflate`, `zstd`")
 
 
+@pytest.mark.parametrize("text", ["type=erofs,dest=x", "type=squashfs,dest=x"])
 def test_a_missing_program_is_told_before_the_build(text: str) -> None:
     with pytest.raises(EnvironmentFault):
         check_target(workshop().files, parse_output(text), OUT / "x", Toolbox(ScriptedRunner({}), "/bin"))
