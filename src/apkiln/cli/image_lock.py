@@ -130,6 +130,8 @@ def _flags(arguments: argparse.Namespace) -> Iterator[str]:
                 yield f"{flag}={tag}{space}{redact_url(address)}"
     if arguments.ignore_signatures:
         yield "--ignore-signatures"
+    if arguments.discover_keys:
+        yield "--discover-keys"
 
 
 def _report(path: str, lock: Lock, content: bytes, context: Context) -> None:

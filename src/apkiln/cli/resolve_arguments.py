@@ -29,6 +29,10 @@ _LIMITS = (
     ("--max-apk-data-size", "data_decompressed", "a package's files, unpacked"),
     ("--max-http-response-size", "http_response", "an HTTP response"),
 )
+_DISCOVERY = (
+    "also trust the keys that https repositories offer by themselves (`apk-configuration`; for Alpine the list of its website): "
+    "whoever controls those hosts is believed; a lock pins what was found"
+)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _NO_LIMIT = 1 << 62
 
@@ -46,6 +50,7 @@ def add_resolve_arguments(parser: argparse.ArgumentParser) -> None:
     add_definition_arguments(parser)
     group = parser.add_argument_group("packages")
     group.add_argument("--ignore-signatures", action=argparse.BooleanOptionalAction, default=False, help="take unsigned indexes")
+    group.add_argument("--discover-keys", action="store_true", help=_DISCOVERY)
     group.add_argument("--build-date", metavar="TIME", default="", help="RFC 3339; dates what no package dates")
     group.add_argument(
         "--drift", metavar="NAME", action="append", default=[], help="may differ between architectures; `allow` = all may"
@@ -122,6 +127,7 @@ def resolve_options(arguments: argparse.Namespace, context: Context) -> ResolveO
         parse_build_date(arguments.build_date) if arguments.build_date else 0,
         arguments.ignore_signatures,
         tuple(name for value in arguments.drift for name in value.split(",") if name),
+        arguments.discover_keys,
     )
 
 

@@ -31,7 +31,7 @@ from apkiln.image.library_facts import LibraryFacts
 from apkiln.image.local_files import read_local_files
 from apkiln.image.plan import ArchitecturePlan
 from apkiln.image.planned_tree import PlannedTree
-from apkiln.image.resolving import Resolution, ResolvedArchitecture
+from apkiln.image.resolving import Resolution, ResolvedArchitecture, listed_keys
 from apkiln.rootfs.ownership import plan_tree
 from apkiln.rootfs.segments import Segment, SegmentWriter, load_segment, open_content, read_content
 from apkiln.rootfs.tree_plan import OwnershipPolicy
@@ -272,7 +272,7 @@ def _complete(
     inputs = CompletionInputs(
         configuration,
         resolved.plan,
-        tuple((key.name, key.pem) for key in resolution.keyring.keys),
+        tuple((key.name, key.pem) for key in listed_keys(configuration, resolution.keyring)),
         read_local_files(access.files, options.directory, configuration.paths, access.limits),
         options.allow_missing_bundle,
         account,

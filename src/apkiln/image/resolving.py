@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.indexes import LoadedIndex, load_indexes
-from apkiln.acquire.keyring import KeySource, load_keyring
+from apkiln.acquire.keyring import KeySource, key_name, load_keyring
 from apkiln.acquire.repositories import Repository, parse_repositories
 from apkiln.acquire.selection import SelectedPackage
 from apkiln.core.arch import Arch
@@ -17,7 +17,7 @@ from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.core.value import replace, value
 from apkiln.formats.apk.dependency import parse_dependency
-from apkiln.formats.apk.keys import Keyring
+from apkiln.formats.apk.keys import Keyring, PublicKey
 from apkiln.image.configuration.model import ImageConfiguration
 from apkiln.image.mixing import Linked, check_libc
 from apkiln.image.plan import ArchitecturePlan, ImagePlan, install_order, plan_architecture
@@ -29,6 +29,7 @@ from apkiln.solver.solution import Solution
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from apkiln.acquire.key_discovery import DiscoveredKey, Discovery
     from apkiln.image.base.opening import Base
     from apkiln.image.place import Place
 
@@ -48,6 +49,8 @@ class ResolveOptions:
     """Indexes need no good signature."""
     drift: tuple[str, ...] = ()
     """Names whose versions may differ between architectures, beside those of the definition; `allow` = all."""
+    discover_keys: bool = False
+    """Trust the keys that repositories offer by themselves, too (§11.2)."""
 
 
 class ResolvedArchitecture(NamedTuple):
@@ -71,6 +74,8 @@ class Resolution:
     """The indexes it was decided from, architecture by architecture; none when a lock decided."""
     drift: tuple[str, ...] = ()
     """Names whose versions differ between architectures, as the request allows."""
+    discovered: tuple[DiscoveredKey, ...] = ()
+    """Keys of the keyring that repositories offered and the definition does not list."""
 
 
 @value
@@ -81,6 +86,8 @@ class Sources:
     keyring: Keyring
     indexes: tuple[tuple[Arch, tuple[LoadedIndex, ...]], ...]
     """By architecture, sorted by OCI name; those of each in the order of the repositories."""
+    discovery: Discovery | None = None
+    """What repositories offered, where that was asked for."""
 
 
 OpenPlace = Callable[[str], "Place"]
@@ -145,12 +152,19 @@ def load_sources(configuration: ImageConfiguration, options: ResolveOptions, acc
     contents = configuration.contents
     repositories = parse_repositories(entry.text for entry in (*contents.repositories, *contents.build_repositories))
     keyring = load_keyring((KeySource(entry.location, entry.sha256) for entry in contents.keyring), access)
+    archs = configuration.architectures(options.host)
+    discovery = None
+    if options.discover_keys:
+        from apkiln.acquire.key_discovery import discover_keys
+
+        discovery = discover_keys(repositories, [arch.apk for arch in archs], access)
+        keyring = Keyring.of((*keyring.keys, *(item.key for item in discovery.keys)))
     with located_distrust():
         indexes = [
             (arch, load_indexes(repositories, arch.apk, keyring, access, ignore_signatures=options.ignore_signatures))
-            for arch in configuration.architectures(options.host)
+            for arch in archs
         ]
-    return Sources(repositories, keyring, tuple(indexes))
+    return Sources(repositories, keyring, tuple(indexes), discovery)
 
 
 def problem_of(
@@ -195,9 +209,26 @@ def resolution_of(
     )
     plan = ImagePlan(checksum, tuple(item.plan for item in architectures))
     indexes = dict(sources.indexes)
-    notices = (*_notices(indexes, solutions), *map(str, unified.held_back))
+    discovered, remarks = _discovered(configuration, sources)
+    notices = (*remarks, *_notices(indexes, solutions), *map(str, unified.held_back))
     every = tuple(index for found in indexes.values() for index in found)
-    return Resolution(plan, architectures, sources.keyring, notices, every, unified.drift)
+    return Resolution(plan, architectures, sources.keyring, notices, every, unified.drift, discovered)
+
+
+def listed_keys(configuration: ImageConfiguration, keyring: Keyring) -> tuple[PublicKey, ...]:
+    """The keys that the definition itself names: those that an image may hold."""
+    names = {key_name(entry.location) for entry in configuration.contents.keyring}
+    return tuple(key for key in keyring.keys if key.name in names)
+
+
+def _discovered(configuration: ImageConfiguration, sources: Sources) -> tuple[tuple[DiscoveredKey, ...], tuple[str, ...]]:
+    """The keys that only discovery brought, and what is to be said about it."""
+    if sources.discovery is None:
+        return (), ()
+    listed = listed_keys(configuration, sources.keyring)
+    found = tuple(item for item in sources.discovery.keys if item.key not in listed)
+    told = (f"trusting the key `{item.key.name}` ({item.key.fingerprint}), as `{item.repository}` offers it" for item in found)
+    return found, (*told, *sources.discovery.remarks)
 
 
 def check_configuration(configuration: ImageConfiguration) -> None:

@@ -20,6 +20,9 @@ class LockedKey(NamedTuple):
     """Path or URL, without credentials."""
     content: str
     """PEM."""
+    discovered: bool = False
+    """A repository offered it and the definition does not list it; its file name is then the last component of `url`, or
+    what stands there behind `#`.  Ours."""
 
 
 class LockedRepository(NamedTuple):

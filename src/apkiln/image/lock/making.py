@@ -120,6 +120,8 @@ def _keys(loaded: LoadedConfiguration, resolution: Resolution) -> tuple[LockedKe
         url = redact_url(entry.location)
         if key is not None:
             keys[url] = LockedKey(_without_scheme(url), url, key.pem.decode())
+    for item in resolution.discovered:
+        keys.setdefault(item.url, LockedKey(_without_scheme(item.url), item.url, item.key.pem.decode(), discovered=True))
     return tuple(sorted(keys.values(), key=lambda key: key.name))
 
 

@@ -77,7 +77,7 @@ class _Node:
         if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
             return found
         if value is not None or required:
-            names = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+            names = {dict: "an object", list: "a list", str: "a text", int: "a whole number", bool: "true or false"}
             found.refuse(f"`{found.path}` {'is missing' if value is None else f'must be {names[kind]}'}")
         found.value = kind()
         return found
@@ -114,7 +114,7 @@ def _lock(document: _Node) -> Lock:
     return Lock(
         config.text("name", required=False),
         config.text("checksum", required=False),
-        tuple(LockedKey(row.text("name"), row.text("url"), row.text("content")) for row in contents.rows("keyring")),
+        tuple(_key(row) for row in contents.rows("keyring")),
         tuple(_repository(row) for row in contents.rows("build_repositories", required=False)),
         tuple(_repository(row) for row in contents.rows("runtime_repositories", required=False)),
         tuple(_repository(row) for row in contents.rows("repositories", required=False)),
@@ -125,6 +125,11 @@ def _lock(document: _Node) -> Lock:
         tuple(_file(row) for row in document.rows("files", required=False)),
         _bases(document.member("baseimage", dict, required=False)),
     )
+
+
+def _key(row: _Node) -> LockedKey:
+    discovered = row.member("discovered", bool, required=False).value
+    return LockedKey(row.text("name"), row.text("url"), row.text("content"), discovered)
 
 
 def _bases(node: _Node) -> tuple[LockedBase, ...]:

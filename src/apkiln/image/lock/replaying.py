@@ -109,8 +109,8 @@ def locked_architectures(lock: Lock, configuration: ImageConfiguration, options:
 
 
 def locked_keyring(lock: Lock, configuration: ImageConfiguration, access: Access) -> Keyring:
-    """The keys of the definition as the lock holds them.  Raises VerificationError `key-digest-mismatch` when the definition
-    pins another one."""
+    """The keys of the definition as the lock holds them, and those that were discovered when it was made.  Raises
+    VerificationError `key-digest-mismatch` when the definition pins another one."""
     held = {key.url: key for key in lock.keyring}
     keys: list[tuple[str, bytes]] = []
     for entry in configuration.contents.keyring:
@@ -120,6 +120,8 @@ def locked_keyring(lock: Lock, configuration: ImageConfiguration, access: Access
             message = f"the lock holds another key `{key.url}` than the definition pins"
             raise VerificationError(message, reason="key-digest-mismatch", origin=entry.origin)
         keys.append((key_name(entry.location), content))
+    discovered = [key for key in lock.keyring if key.discovered]
+    keys += ((key.url.rpartition("#")[2] if "#" in key.url else key_name(key.url), key.content.encode()) for key in discovered)
     return parse_keys(keys, access.store)
 
 

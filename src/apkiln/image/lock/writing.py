@@ -13,7 +13,7 @@ from apkiln.image.lock.document import VERSION, Lock, LockedPackage, LockedRepos
 def write_lock(lock: Lock) -> bytes:
     """The document.  apko reads it: its decoder passes over keys that it does not know."""
     contents = {
-        "keyring": [key._asdict() for key in lock.keyring],
+        "keyring": [_without_empty(key._asdict(), ("discovered",)) for key in lock.keyring],
         "build_repositories": [_repository(item) for item in lock.build_repositories],
         "runtime_repositories": [_repository(item) for item in lock.runtime_repositories],
         "repositories": [_repository(item) for item in lock.repositories],

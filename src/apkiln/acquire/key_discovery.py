@@ -1,0 +1,166 @@
+"""Keys that repositories offer by themselves, asked for only when the user says so (spec image.md §11.2).
+
+Two offers are known: the list of releases of Alpine for addresses of the form `…/alpine/BRANCH/REPOSITORY`, and
+`apk-configuration` in the repository, which leads to a JSON Web Key set.  Whoever controls the host of a repository, or the
+distribution's site, decides which keys these are; so all of it comes over https, and what was found should be pinned.
+
+Table in the store: `key-documents` (address → digest of what was there last; `-` = nothing was there).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from apkiln.acquire.access import Access
+from apkiln.acquire.keyring import KeySource, load_keyring
+from apkiln.acquire.repositories import Layout, Repository
+from apkiln.core.digest import Digest
+from apkiln.core.errors import ApkilnError, FaultCollector, UnavailableError, UsageError, VerificationError
+from apkiln.core.named_tuple import NamedTuple
+from apkiln.core.origin import Origin
+from apkiln.core.pattern import pattern
+from apkiln.core.secret import redact_url
+from apkiln.formats.apk.key_documents import (
+    LARGEST_CONFIGURATION,
+    LARGEST_KEY_SET,
+    LARGEST_RELEASES,
+    parse_key_configuration,
+    parse_key_set,
+    parse_release_keys,
+)
+from apkiln.formats.apk.keys import Keyring, PublicKey
+from apkiln.system.store import put_bytes
+
+RELEASES = "https://alpinelinux.org/releases.json"
+CONFIGURATION = "apk-configuration"
+_TABLE = "key-documents"
+_ALPINE = pattern(r"https://.+/alpine/(v\d+\.\d+|edge)/[^/]+")
+_ABSENT = b"-"
+_PAGES = ("text/html", "application/xhtml+xml")
+
+
+class DiscoveredKey(NamedTuple):
+    """A key and who offered it."""
+
+    key: PublicKey
+    url: str
+    """Of the key file, or of the key set with the key's file name behind `#`; without credentials."""
+    repository: str
+    """The first repository that led to it, without credentials."""
+
+
+class Discovery(NamedTuple):
+    """What all repositories offer."""
+
+    keys: tuple[DiscoveredKey, ...] = ()
+    """Sorted by name; each key once."""
+    remarks: tuple[str, ...] = ()
+
+
+def discover_keys(repositories: Iterable[Repository], archs: Iterable[str], access: Access) -> Discovery:
+    """The keys that `repositories` offer for `archs` (apk names), every fault at once; local repositories offer none.
+
+    UsageError `discovery-not-https` for a repository over plain http; errors of `key_documents`, of `load_keyring`, and
+    UnavailableError of the transfer (404 is no fault: nothing is offered); FormatError `key-name-twice`.  Offline, what was
+    kept last serves; UnavailableError `offline` where nothing was.
+    """
+    faults = FaultCollector.empty()
+    found: dict[str, DiscoveredKey] = {}
+    remarks: list[str] = []
+    architectures = tuple(archs)
+    for repository in repositories:
+        if repository.is_local:
+            continue
+        try:
+            for item in _offered(repository, architectures, access, remarks):
+                found.setdefault(item.key.name, item)
+                Keyring.of((found[item.key.name].key, item.key))
+        except ApkilnError as fault:
+            faults.add(fault.located(Origin(source=repository.url)))
+    faults.raise_if_any()
+    return Discovery(tuple(found[name] for name in sorted(found)), tuple(dict.fromkeys(remarks)))
+
+
+def _offered(repository: Repository, archs: tuple[str, ...], access: Access, remarks: list[str]) -> Iterator[DiscoveredKey]:
+    if not repository.url.lower().startswith("https://"):
+        raise UsageError(
+            f"repository `{repository.url}` comes over plain http: keys that it offers cannot be trusted",
+            reason="discovery-not-https",
+            origin=Origin(source=repository.url),
+            hint="use https, or list the key with its SHA-256 and leave discovery out",
+        )
+    count = 0
+    for item in (*_of_releases(repository, archs, access, remarks), *_of_key_set(repository, access, remarks)):
+        count += 1
+        yield item
+    if not count:
+        remarks.append(f"repository `{repository.url}` offers no keys")
+
+
+def _of_releases(repository: Repository, archs: tuple[str, ...], access: Access, remarks: list[str]) -> Iterator[DiscoveredKey]:
+    match = _ALPINE.fullmatch(repository.url)
+    content = _document(RELEASES, access, LARGEST_RELEASES) if match is not None else None
+    if match is None or content is None:
+        return
+    for arch in archs:
+        addresses = parse_release_keys(content, match[1], arch, RELEASES)
+        if addresses is None:
+            remarks.append(f"{RELEASES} has no branch `{match[1]}`")
+            return
+        for address in addresses:
+            (key,) = load_keyring([KeySource(address)], access).keys
+            yield DiscoveredKey(key, redact_url(address), repository.url)
+
+
+def _of_key_set(repository: Repository, access: Access, remarks: list[str]) -> Iterator[DiscoveredKey]:
+    if repository.layout is Layout.INDEX:
+        return
+    location = repository.generation_location(CONFIGURATION)
+    content = _document(location, access, LARGEST_CONFIGURATION)
+    if content is None:
+        return
+    address = parse_key_configuration(content, redact_url(location))
+    document = _document(address, access, LARGEST_KEY_SET, needed=True)
+    offered = parse_key_set(document or b"", address)
+    remarks.extend(f"{address}: {remark}" for remark in offered.remarks)
+    for key in offered.keys:
+        yield DiscoveredKey(key, f"{address}#{key.name}", repository.url)
+
+
+def _document(location: str, access: Access, limit: int, *, needed: bool = False) -> bytes | None:
+    """What is there now, or offline what was there last; None when nothing is, unless it is `needed`."""
+    row = hashlib.sha256(redact_url(location).encode()).hexdigest()
+    if access.offline:
+        return _kept(location, row, access)
+    received = bytearray()
+    try:
+        answer = access.transfer.fetch(location, received.extend, limit=limit)
+    except UnavailableError as fault:
+        if fault.reason != "not-found" or needed:
+            raise
+        answer = None
+    if answer is None or (answer.content_type in _PAGES and not needed):
+        access.store.put(_TABLE, row, _ABSENT)
+        return None
+    content = bytes(received)
+    access.store.put(_TABLE, row, put_bytes(access.store, content).value)
+    return content
+
+
+def _kept(location: str, row: str, access: Access) -> bytes | None:
+    shown = redact_url(location)
+    value = access.store.get(_TABLE, row)
+    if value == _ABSENT:
+        return None
+    stream = access.store.open(Digest.sha256(value)) if value else None
+    if stream is None:
+        message = f"`{shown}` is not in the cache and the network is off"
+        hint = "run once without `--offline`"
+        raise UnavailableError(message, reason="offline", origin=Origin(source=shown), details=(shown,), hint=hint)
+    with stream:
+        content = stream.read()
+    if hashlib.sha256(content).digest() != value:
+        message, hint = f"the cached copy of `{shown}` is damaged", "run `apkiln cache clean`"
+        raise VerificationError(message, reason="cache-entry-damaged", origin=Origin(source=shown), hint=hint)
+    return content
