@@ -15,7 +15,8 @@ from apkiln.core.named_tuple import NamedTuple
 from apkiln.formats.apk.dependency import Dependency, hits
 from apkiln.formats.apk.version import sort_key
 from apkiln.solver.grounding import circles
-from apkiln.solver.satisfiability import Allowed, Clause, ClauseSolver, Learned
+from apkiln.solver.reasons import Allowed, Clause, Learned
+from apkiln.solver.satisfiability import ClauseSolver
 from apkiln.solver.universe import UNTAGGED, Candidate, Name, Provide, Universe
 
 FEW = 4

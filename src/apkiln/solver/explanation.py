@@ -10,9 +10,9 @@ from itertools import combinations
 from apkiln.core.errors import UnsatisfiableError
 from apkiln.formats.apk.dependency import Dependency
 from apkiln.solver.clauses import Fact, RuleBase
+from apkiln.solver.decisions import StepLimitReached
 from apkiln.solver.hints import Hint, hints, places
 from apkiln.solver.request import Request, SolverRepository
-from apkiln.solver.satisfiability import StepLimitReached
 from apkiln.solver.universe import Candidate, Universe
 from apkiln.solver.walk import Walk, newest_first
 

@@ -62,7 +62,7 @@ def _greedy_solution(universe: Universe, run: GreedyRun) -> Solution:
 
 
 def _search(repositories: Sequence[SolverRepository], request: Request, universe: Universe) -> Solution:
-    from apkiln.solver.satisfiability import StepLimitReached
+    from apkiln.solver.decisions import StepLimitReached
     from apkiln.solver.search import Search
 
     search = Search(universe, request.world, request.step_limit)
@@ -81,8 +81,8 @@ def _search(repositories: Sequence[SolverRepository], request: Request, universe
 
 
 def _contradiction(repositories: Sequence[SolverRepository], request: Request, rules: RuleBase) -> UnsatisfiableError:
+    from apkiln.solver.decisions import StepLimitReached
     from apkiln.solver.explanation import explain
-    from apkiln.solver.satisfiability import StepLimitReached
 
     try:
         return explain(repositories, request, rules)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apkiln.solver.satisfiability import Clause, ClauseSolver, StepLimitReached
+from apkiln.solver.decisions import StepLimitReached
+from apkiln.solver.reasons import Clause
+from apkiln.solver.satisfiability import ClauseSolver
 
 SIZE = 8
 LITERALS = st.integers(1, SIZE).flatmap(lambda number: st.sampled_from([number, -number]))
