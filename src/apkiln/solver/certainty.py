@@ -14,7 +14,7 @@ Anything else, and every request with an installed set, tags or wishes, takes th
 from __future__ import annotations
 
 from apkiln.formats.apk.dependency import hits
-from apkiln.solver.clauses import may_be_picked
+from apkiln.solver.callers import may_be_picked
 from apkiln.solver.greedy import GreedyRun
 from apkiln.solver.preference import precedes
 from apkiln.solver.request import Request

@@ -7,22 +7,18 @@ the world can be asked about; when an explanation is wanted, the facts about pac
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from apkiln.core.named_tuple import NamedTuple
-from apkiln.formats.apk.dependency import Dependency, hits
-from apkiln.formats.apk.version import sort_key
+from apkiln.formats.apk.dependency import Dependency
+from apkiln.solver.callers import Callers
+from apkiln.solver.fitting import Fitting
 from apkiln.solver.grounding import circles
+from apkiln.solver.reach import Reach
 from apkiln.solver.reasons import Allowed, Clause, Learned
 from apkiln.solver.satisfiability import ClauseSolver
-from apkiln.solver.universe import UNTAGGED, Candidate, Name, Provide, Universe
-
-FEW = 4
-"""Provides of a name that are gone through one by one."""
-_STRETCHES = {"<": (0, 0), "<=": (0, 1), "=": (1, 1), ">=": (1, 2), ">": (2, 2)}
-"""Operator → where its versions begin and end: before all, before, behind those that equal the one given, behind all."""
+from apkiln.solver.universe import UNTAGGED, Candidate, Name, Universe
 
 
 class Fact(NamedTuple):
@@ -57,9 +53,8 @@ class RuleBase:
         self._required: set[Candidate] | None = set() if explain else None
         self._fact_switches: dict[Fact, int] = {}
         self._explain = explain
-        self._fitting: dict[Dependency, tuple[Candidate, ...]] = {}
-        self._keys: dict[str, list[bytes]] = {}
-        """Name → sort keys of its provides; empty when they are not in order."""
+        self.fitting: Callable[[Dependency], tuple[Candidate, ...]] = Fitting(universe, self.variables).of
+        """Packages that an item speaks of, in the order of the providers of its name."""
         self._allowed: dict[Dependency, tuple[Allowed, ...]] = {}
         """Item → packages that it speaks of, as the solver has them: one literal per domain."""
         self._owners: dict[str, tuple[tuple[Allowed, ...], tuple[Allowed, ...]]] = {}
@@ -75,18 +70,17 @@ class RuleBase:
         self.unasked = self.solver.variable()
         """Assume the negation, and every package must be called for by an item it may be picked for (§9); otherwise those of
         `joining` need not be."""
-        self._askers: dict[str, list[Candidate]] = {}
-        """Name → packages that depend on it."""
-        self._reach()
-        self._asked = {item.name for item in self.world if not item.conflict}
-        self.supported = self._supported()
+        reach = Reach(universe, self.world)
+        self._number(reach.packages)
+        callers = Callers(universe, self._world_items, reach.askers, self.variables)
+        self.supported = callers.supported(self.candidates)
         """Packages of which must be said who calls for them, with the literals of those who do."""
         self.joining = {candidate: self.solver.variable() for candidate in self.supported if candidate.install_if}
         """Literals that let a package be there for its install_if alone, while `unasked` holds."""
         for literal in self.joining.values():
             self.solver.add([-literal, self.unasked])
         if self.universe.tags:
-            self._tags()
+            self._tags(callers)
 
     @property
     def has_grants(self) -> bool:
@@ -112,32 +106,6 @@ class RuleBase:
     def _holds(self, literal: int) -> bool:
         """In a model, where what has no value is false; a fact that is switched off grants what it would forbid."""
         return self.solver.holds(literal) if literal > 0 else not self.solver.holds(-literal)
-
-    def fitting(self, item: Dependency) -> tuple[Candidate, ...]:
-        """Packages that the item speaks of, in the order of the providers of its name."""
-        found = self._fitting.get(item)
-        if found is None:
-            fits = [each.candidate for each in self._hit(item)]
-            found = self._fitting[item] = tuple(dict.fromkeys([each for each in fits if each in self.variables]))
-        return found
-
-    def _hit(self, item: Dependency) -> Sequence[Provide]:
-        """Provides that an item speaks of: a stretch of them where they are in the order of versions."""
-        provides = self.universe.name(item.name).providers
-        if not item.operator:
-            return provides
-        if len(provides) < FEW or item.operator not in _STRETCHES:
-            return [each for each in provides if hits(item, each.version, each.candidate.identity)]
-        keys = self._keys.get(item.name)
-        if keys is None:
-            keys = [each.key for each in provides]
-            self._keys[item.name] = keys = keys if keys == sorted(keys) else []
-        if not keys:
-            return [each for each in provides if hits(item, each.version, each.candidate.identity)]
-        key = sort_key(item.version)
-        low, high = bisect_left(keys, key), bisect_right(keys, key)
-        first, last = _STRETCHES[item.operator]
-        return provides[(0, low, high)[first] : (low, high, len(keys))[last]]
 
     def also(self, item: Dependency) -> int:
         """Switch of one more world item, on a name that was reached, where nothing has to be granted."""
@@ -167,32 +135,9 @@ class RuleBase:
     def _literals(self, candidates: Iterable[Candidate]) -> tuple[Allowed, ...]:
         return tuple(self.solver.clause([self.variables[candidate] for candidate in candidates]))
 
-    # ---- which packages matter
-
-    def _reach(self) -> None:
-        """Find the packages; those of one name are alternatives, unless which rule says so is to be explained."""
-        pending = [item.name for item in self.world]
-        seen = set(pending)
-        found: dict[Candidate, str] = {}
-        while pending:
-            name = self.universe.name(pending.pop())
-            for candidate in dict.fromkeys(
-                [*(provide.candidate for provide in name.providers), *self._triggered_by(name, found)]
-            ):
-                if candidate in found:
-                    continue
-                found[candidate] = "" if self._explain or not candidate.record.version else candidate.name
-                needed = dict.fromkeys([item.name for item in candidate.depends])
-                for text in needed:
-                    self._askers.setdefault(text, []).append(candidate)
-                for text in (candidate.name, *(text for text, _ in candidate.provides), *needed):
-                    if text not in seen:
-                        seen.add(text)
-                        pending.append(text)
-        self._number(found)
-
-    def _number(self, found: Mapping[Candidate, str]) -> None:
-        """Make the variables; packages with the same text are alternatives, those with none stand alone."""
+    def _number(self, packages: Iterable[Candidate]) -> None:
+        """Make the variables; packages of one name are alternatives, unless which rule says so is to be explained."""
+        found = {each: "" if self._explain or not each.record.version else each.name for each in packages}
         counts = Counter(found.values())
         free: dict[str, Iterator[int]] = {}
         for candidate, text in found.items():
@@ -203,66 +148,6 @@ class RuleBase:
             variable = next(free[text])
             self.variables[candidate] = variable
             self.candidates[variable] = candidate
-
-    def _triggered_by(self, name: Name, found: Container[Candidate]) -> list[Candidate]:
-        """Packages that mention `name` in install_if and whose other positive items are provided by something."""
-        return [
-            candidate
-            for candidate in self.universe.mentioning(name.text)
-            if all(item.conflict or item.name == name.text or self._is_known(item.name, found) for item in candidate.install_if)
-        ]
-
-    def _is_known(self, text: str, found: Container[Candidate]) -> bool:
-        return any(provide.candidate in found for provide in self.universe.name(text).providers)
-
-    # ---- who calls for whom
-
-    def _supported(self) -> dict[Candidate, list[int]]:
-        """Packages that some item could take without being enough to pick them, and those that call for such packages, in
-        order of discovery.  Of all others no solution without surplus has one that nothing calls for."""
-        doubtful = [candidate for candidate in self.variables if candidate.provides and self._is_doubtful(candidate)]
-        callers: dict[Candidate, list[int]] = {}
-        while doubtful:
-            candidate = doubtful.pop()
-            if candidate not in callers:
-                found = callers[candidate] = self._callers(candidate)
-                doubtful += [self.candidates[literal] for literal in found if literal in self.candidates]
-        return {candidate: callers[candidate] for candidate in self.variables if candidate in callers} if callers else {}
-
-    def _is_doubtful(self, candidate: Candidate) -> bool:
-        return candidate.priority == 0 and any(
-            not version and text != candidate.name and (text in self._asked or text in self._askers)
-            for text, version in candidate.provides
-        )
-
-    def _callers(self, candidate: Candidate) -> list[int]:
-        """Who asks for a package in a way that is enough to pick it: world items and packages."""
-        found: dict[int, None] = {}
-        for text in dict.fromkeys([candidate.name, *(text for text, _ in candidate.provides)]):
-            name = self.universe.name(text)
-            provides = [each for each in name.providers if each.candidate is candidate and may_be_picked(name, each)]
-            if not provides:
-                continue
-            asking = [(switch, item) for switch, item in self._world_items.items() if item.name == text]
-            asking += [
-                (self.variables[owner], item)
-                for owner in self._askers.get(text, ())
-                for item in owner.depends
-                if item.name == text
-            ]
-            for literal, item in asking:
-                if not item.conflict and any(hits(item, each.version, candidate.identity) for each in provides):
-                    found[literal] = None
-        return list(found)
-
-    def _all_callers(self, candidate: Candidate) -> list[Candidate]:
-        """Packages with a dependency that this one meets."""
-        found: dict[Candidate, None] = {}
-        for text in dict.fromkeys([candidate.name, *(text for text, _ in candidate.provides)]):
-            for owner in self._askers.get(text, ()):
-                if any(item.name == text and not item.conflict and candidate in self.fitting(item) for item in owner.depends):
-                    found[owner] = None
-        return list(found)
 
     # ---- rules
 
@@ -401,7 +286,7 @@ class RuleBase:
         owners = {each.candidate.record.name_version for each in name.providers if each.candidate in self.variables}
         return Fact("exclusive-name", name.text, "", " ".join(sorted(owners)))
 
-    def _tags(self) -> None:
+    def _tags(self, calling: Callers) -> None:
         """A package that only tagged repositories have needs the tag from the world or from who depends on it (§10.2)."""
         pinned = [candidate for candidate in self.variables if not (candidate.always_allowed or candidate.tags & UNTAGGED)]
         callers: dict[Candidate, list[Candidate]] = {}
@@ -409,7 +294,7 @@ class RuleBase:
         while pending:
             candidate = pending.pop()
             if candidate not in callers:
-                callers[candidate] = self._all_callers(candidate)
+                callers[candidate] = calling.depending_on(candidate, self.fitting)
                 pending += callers[candidate]
         bits = list(self.universe.tags.values())
         holds = {(candidate, bit): self.solver.variable() for candidate in self.variables if candidate in callers for bit in bits}
@@ -440,8 +325,3 @@ def _either(given: Allowed, others: Iterable[Allowed]) -> Clause:
         else:
             clause.append(literal)
     return clause
-
-
-def may_be_picked(name: Name, provide: Provide) -> bool:
-    """Whether a package may be chosen for this name alone: its own, a versioned one, or one with a priority (§9)."""
-    return provide.candidate.name == name.text or bool(provide.version) or provide.candidate.priority != 0

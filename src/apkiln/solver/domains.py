@@ -1,7 +1,7 @@
 """Domains: what is left of groups of variables of which at most one is true, and the trail of what took values away, and why.
 
-The layers above this one are classes of the same object, each with its own state, so that their loops read the state of those
-below without a hop: domains, then `propagation`, `decisions`, `learning`, and `satisfiability` with the search.
+The layers above this one are classes of the same object, each with its own state in slots, so that their loops read the state
+of those below without a hop: domains, then `propagation`, `decisions`, `learning`, and `satisfiability` with the search.
 """
 
 from __future__ import annotations
