@@ -1,6 +1,6 @@
 # make demo   run the main job on real input          make test   the default test suite
 # make check  lint, types, import contracts           make bench  the benchmark table
-# make slow   large builds from upstream's sources
+# make slow   large builds from upstream's sources, the longest chains
 # make clients  real clients for the integration tests      make crash  every write of the repository service, stopped once
 
 PYTHON ?= python3
@@ -38,9 +38,10 @@ debian-random: install
 test: install
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# Builds of bash, OpenSSL and curl from upstream's sources; minutes of compiling.  The repository service on SeaweedFS.
+# Builds of bash, OpenSSL and curl from upstream's sources; minutes of compiling.  The repository service on SeaweedFS.  A chain of
+# 100,000 dependencies.
 slow: install
-	@$(BIN)/python -m pytest -m slow -rs tests/integration
+	@$(BIN)/python -m pytest -m slow -rs tests/integration tests/unit/solver
 
 check: install
 	@$(BIN)/ruff check src tests benchmarks scripts
