@@ -63,7 +63,7 @@ def headers_of(condition: str, tag: str) -> dict[str, str]:
     }.get(condition, {})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(steps, min_size=3, max_size=12))
 def test_who_has_seen_everything_answers_as_who_has_seen_nothing(taken: list[Step]) -> None:
     service = created()
