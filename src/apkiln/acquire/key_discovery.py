@@ -16,7 +16,7 @@ from apkiln.acquire.access import Access
 from apkiln.acquire.keyring import KeySource, load_keyring
 from apkiln.acquire.repositories import Layout, Repository
 from apkiln.core.digest import Digest
-from apkiln.core.errors import ApkilnError, FaultCollector, UnavailableError, UsageError, VerificationError
+from apkiln.core.errors import ApkilnError, FaultCollector, FaultGroup, UnavailableError, UsageError, VerificationError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.pattern import pattern
@@ -77,7 +77,8 @@ def discover_keys(repositories: Iterable[Repository], archs: Iterable[str], acce
                 found.setdefault(item.key.name, item)
                 Keyring.of((found[item.key.name].key, item.key))
         except ApkilnError as fault:
-            faults.add(fault.located(Origin(source=repository.url)))
+            for single in fault.faults if isinstance(fault, FaultGroup) else (fault,):
+                faults.add(single.located(Origin(source=repository.url)))
     faults.raise_if_any()
     return Discovery(tuple(found[name] for name in sorted(found)), tuple(dict.fromkeys(remarks)))
 

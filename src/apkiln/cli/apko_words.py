@@ -16,6 +16,7 @@ VERBS = {
     "dot": ("image", "graph"),
     "build-minirootfs": ("image", "minirootfs"),
     "build-cpio": ("image", "cpio"),
+    "install-keys": ("key", "install"),
     "login": ("image", "login"),
     "clean": ("cache", "clean"),
     "version": (),

@@ -8,7 +8,7 @@ NOUNS = {
     "apk": "look into packages and indexes, sign them, compare versions, solve",
     "repo": "make and keep package repositories",
     "deb": "turn Debian packages into apk packages",
-    "key": "make keys for signing",
+    "key": "make keys for signing, install those of repositories",
     "cache": "look at and clean the cache",
 }
 
@@ -71,6 +71,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("deb", "import", "deb_import", "import Debian packages and what they need into a repository"),
     ("deb", "map", "deb_map", "show a Debian package and the apk package it becomes side by side"),
     ("key", "generate", "key_generate", "make a key pair for signing packages and indexes"),
+    ("key", "install", "key_install", "write the keys that the repositories of a system offer"),
     ("cache", "info", "cache_info", "show what the cache holds"),
     ("cache", "clean", "cache_clean", "remove what is old or damaged from the cache"),
 )

@@ -93,9 +93,9 @@ def test_a_page_for_everything_is_no_offer() -> None:
 
 
 def test_every_fault_is_told_at_once() -> None:
-    server = MemoryServer({**OFFER, "https://bad.example/apk-configuration": b"{"})
+    server = MemoryServer({**OFFER, "https://bad.example/apk-configuration": b"{", KEYS: key_set("x", jwk(FIRST, "a/b"))})
     assert reasons(lambda: discover(access(server), "https://bad.example", "http://plain.example", OS)) == [
-        "key-document", "discovery-not-https",
+        "key-document", "discovery-not-https", "key-document", "key-name",
     ]  # fmt: skip
 
 
