@@ -9,14 +9,13 @@ Table in the store: `key-documents` (address → digest of what was there last; 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 
 from apkiln.acquire.access import Access
+from apkiln.acquire.kept_documents import document_row, keep_document, kept_document
 from apkiln.acquire.keyring import KeySource, load_keyring
 from apkiln.acquire.repositories import Layout, Repository
-from apkiln.core.digest import Digest
-from apkiln.core.errors import ApkilnError, FaultCollector, FaultGroup, UnavailableError, UsageError, VerificationError
+from apkiln.core.errors import ApkilnError, FaultCollector, FaultGroup, UnavailableError, UsageError
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.pattern import pattern
@@ -30,7 +29,6 @@ from apkiln.formats.apk.key_documents import (
     parse_release_keys,
 )
 from apkiln.formats.apk.keys import Keyring, PublicKey
-from apkiln.system.store import put_bytes
 
 RELEASES = "https://alpinelinux.org/releases.json"
 CONFIGURATION = "apk-configuration"
@@ -131,9 +129,9 @@ def _of_key_set(repository: Repository, access: Access, remarks: list[str]) -> I
 
 def _document(location: str, access: Access, limit: int, *, needed: bool = False) -> bytes | None:
     """What is there now, or offline what was there last; None when nothing is, unless it is `needed`."""
-    row = hashlib.sha256(redact_url(location).encode()).hexdigest()
     if access.offline:
-        return _kept(location, row, access)
+        absent = access.store.get(_TABLE, document_row(location)) == _ABSENT
+        return None if absent else kept_document(_TABLE, location, f"`{redact_url(location)}`", access.store)
     received = bytearray()
     try:
         answer = access.transfer.fetch(location, received.extend, limit=limit)
@@ -142,26 +140,8 @@ def _document(location: str, access: Access, limit: int, *, needed: bool = False
             raise
         answer = None
     if answer is None or (answer.content_type in _PAGES and not needed):
-        access.store.put(_TABLE, row, _ABSENT)
+        access.store.put(_TABLE, document_row(location), _ABSENT)
         return None
     content = bytes(received)
-    access.store.put(_TABLE, row, put_bytes(access.store, content).value)
-    return content
-
-
-def _kept(location: str, row: str, access: Access) -> bytes | None:
-    shown = redact_url(location)
-    value = access.store.get(_TABLE, row)
-    if value == _ABSENT:
-        return None
-    stream = access.store.open(Digest.sha256(value)) if value else None
-    if stream is None:
-        message = f"`{shown}` is not in the cache and the network is off"
-        hint = "run once without `--offline`"
-        raise UnavailableError(message, reason="offline", origin=Origin(source=shown), details=(shown,), hint=hint)
-    with stream:
-        content = stream.read()
-    if hashlib.sha256(content).digest() != value:
-        message, hint = f"the cached copy of `{shown}` is damaged", "run `apkiln cache clean`"
-        raise VerificationError(message, reason="cache-entry-damaged", origin=Origin(source=shown), hint=hint)
+    keep_document(_TABLE, location, content, access.store)
     return content

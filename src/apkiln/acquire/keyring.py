@@ -11,13 +11,13 @@ from urllib.parse import unquote
 from apkiln.acquire.access import Access
 from apkiln.core import canonical_json
 from apkiln.core.digest import Digest
-from apkiln.core.errors import ApkilnError, FaultCollector, UnavailableError, UsageError, VerificationError
+from apkiln.core.errors import ApkilnError, FaultCollector, UsageError, VerificationError
 from apkiln.core.limits import KIB
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.formats.apk.keys import Keyring, PublicKey, parse_public_key
-from apkiln.system.store import Store, put_bytes
+from apkiln.system.store import Store
 from apkiln.system.urls import is_http, local_path
 
 _LARGEST = 64 * KIB
@@ -106,37 +106,14 @@ def _read(location: str, access: Access) -> bytes:
 
 
 def _fetched(source: KeySource, access: Access) -> bytes:
-    row = hashlib.sha256(redact_url(source.location).encode()).hexdigest()
+    from apkiln.acquire.kept_documents import keep_document, kept_document
+
     if access.offline:
-        return _kept(source, row, access)
+        return kept_document(_FETCHED, source.location, f"the key `{redact_url(source.location)}`", access.store)
     received = bytearray()
     access.transfer.fetch(source.location, received.extend, limit=_LARGEST)
     content = bytes(received)
-    access.store.put(_FETCHED, row, put_bytes(access.store, content).value)
-    return content
-
-
-def _kept(source: KeySource, row: str, access: Access) -> bytes:
-    value = access.store.get(_FETCHED, row)
-    stream = access.store.open(Digest.sha256(value)) if value else None
-    if stream is None:
-        shown = redact_url(source.location)
-        raise UnavailableError(
-            f"key `{shown}` is not in the cache and the network is off",
-            reason="offline",
-            origin=Origin(source=shown),
-            details=(shown,),
-            hint="run once without `--offline`",
-        )
-    with stream:
-        content = stream.read()
-    if hashlib.sha256(content).digest() != value:
-        raise VerificationError(
-            f"the cached key `{redact_url(source.location)}` is damaged",
-            reason="cache-entry-damaged",
-            origin=Origin(source=redact_url(source.location)),
-            hint="run `apkiln cache clean`",
-        )
+    keep_document(_FETCHED, source.location, content, access.store)
     return content
 
 

@@ -159,3 +159,12 @@ def test_offline_takes_what_was_found_before() -> None:
     off = replace(run, offline=True, transfer=OfflineTransfer())
     assert discover(off, *lines) == before
     assert reasons(lambda: discover(replace(off, store=MemoryStore()))) == ["offline"]
+
+
+def test_a_damaged_copy_is_refused() -> None:
+    store = MemoryStore()
+    run = replace(access(MemoryServer(OFFER)), store=store)
+    discover(run)
+    for blob in store.blobs():
+        store.damage(blob)
+    assert reasons(lambda: discover(replace(run, offline=True, transfer=OfflineTransfer()))) == ["cache-entry-damaged"]
