@@ -41,7 +41,7 @@ test: install
 # Builds of bash, OpenSSL and curl from upstream's sources; minutes of compiling.  The repository service on SeaweedFS.  A chain of
 # 100,000 dependencies.
 slow: install
-	@$(BIN)/python -m pytest -m slow -rs tests/integration tests/unit/solver
+	@$(BIN)/python -m pytest -m slow -rs tests tests/unit/solver
 
 check: install
 	@$(BIN)/ruff check src tests benchmarks scripts
