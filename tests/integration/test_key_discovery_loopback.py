@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -50,11 +52,14 @@ def repository(session: Session, socket_enabled: None) -> Iterator[str]:
     server.server_close()
 
 
+def without_keyring(session: Session, repository: str) -> None:
+    path = session.place / "image.yaml"
+    text = path.read_text().replace("  keyring: [keys/sample.rsa.pub]\n", "").replace("[repo]", f'["{repository}"]')
+    path.write_text(text)
+
+
 def test_a_lock_with_discovered_keys_builds_without_the_offer(session: Session, repository: str) -> None:
-    text = (session.place / "image.yaml").read_text()
-    (session.place / "image.yaml").write_text(
-        text.replace("  keyring: [keys/sample.rsa.pub]\n", "").replace("[repo]", f'["{repository}"]')
-    )
+    without_keyring(session, repository)
     assert session.run_json_error("image", "lock", "image.yaml", code=4) in {"signature-unknown-key", "several-faults"}
     session.run("image", "lock", "image.yaml", "--discover-keys")
     assert "trusting the key `sample.rsa.pub` (sha256:" in session.errors
@@ -76,3 +81,23 @@ def test_keys_are_installed_into_a_root(session: Session, repository: str) -> No
     path = session.place / "root/etc/apk/keys/sample.rsa.pub"
     assert path.read_bytes() == sample_signer().public_key()
     assert [entry.name for entry in path.parent.iterdir()] == ["sample.rsa.pub"]
+
+
+def test_apko_finds_the_same_keys_and_takes_our_lock(session: Session, repository: str) -> None:
+    apko = shutil.which("apko")
+    if apko is None:
+        pytest.skip("apko is not on PATH")
+
+    def peer(*words: str) -> None:
+        done = subprocess.run([apko, *words], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+
+    without_keyring(session, repository)
+    session.run("image", "lock", "image.yaml", "--discover-keys", "--arch", "x86_64", "--output", "ours.json")
+    peer("lock", "image.yaml", "--arch", "x86_64", "--output", "theirs.json", "--cache-dir", str(session.place / "apko"))
+    ours, theirs = (
+        json.loads((session.place / name).read_text())["contents"]["keyring"] for name in ("ours.json", "theirs.json")
+    )
+    assert ours == [{**key, "discovered": True} for key in theirs]
+    build = ("--arch", "x86_64", "--lockfile", "ours.json", "--sbom=false", "--cache-dir", str(session.place / "apko"))
+    peer("build", "image.yaml", "example.com/app:1", "app.tar", *build)

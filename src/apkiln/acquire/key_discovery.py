@@ -10,6 +10,7 @@ Table in the store: `key-documents` (address → digest of what was there last; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from urllib.parse import quote
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.kept_documents import document_row, keep_document, kept_document
@@ -35,6 +36,7 @@ CONFIGURATION = "apk-configuration"
 _TABLE = "key-documents"
 _ALPINE = pattern(r"https://.+/alpine/(v\d+\.\d+|edge)/[^/]+")
 _ABSENT = b"-"
+_PLAIN = "!$&'()*+,:;=@~"
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
@@ -43,7 +45,7 @@ class DiscoveredKey(NamedTuple):
 
     key: PublicKey
     url: str
-    """Of the key file, or of the key set with the key's file name behind `#`; without credentials."""
+    """Of the key file; for keys of a set, the file name below the repository, as apko's locks name them.  No credentials."""
     repository: str
     """The first repository that led to it, without credentials."""
 
@@ -124,7 +126,7 @@ def _of_key_set(repository: Repository, access: Access, remarks: list[str]) -> I
     offered = parse_key_set(document or b"", address)
     remarks.extend(f"{address}: {remark}" for remark in offered.remarks)
     for key in offered.keys:
-        yield DiscoveredKey(key, f"{address}#{key.name}", repository.url)
+        yield DiscoveredKey(key, f"{repository.url}/{quote(key.name, safe=_PLAIN)}", repository.url)
 
 
 def _document(location: str, access: Access, limit: int, *, needed: bool = False) -> bytes | None:

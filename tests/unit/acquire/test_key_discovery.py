@@ -10,6 +10,7 @@ from tests.web_keys import jwk, key_set
 
 from apkiln.acquire.access import Access
 from apkiln.acquire.key_discovery import RELEASES, Discovery, discover_keys
+from apkiln.acquire.keyring import key_name
 from apkiln.acquire.repositories import parse_repositories
 from apkiln.core.errors import ApkilnError, FaultGroup
 from apkiln.core.value import replace
@@ -57,7 +58,13 @@ def reasons(act: Callable[[], object]) -> list[str]:
 def test_keys_come_from_the_key_set_that_the_repository_names() -> None:
     (found,) = discover(access(MemoryServer(OFFER))).keys
     assert found.key.pem == FIRST
-    assert (found.key.name, found.url, found.repository) == ("first.rsa.pub", f"{KEYS}#first.rsa.pub", OS)
+    assert (found.key.name, found.url, found.repository) == ("first.rsa.pub", f"{OS}/first.rsa.pub", OS)
+
+
+@pytest.mark.parametrize("kid", ["a", "team@host.example-4a6a", "a?b#c", "100%25", "é", "a+b~c"])
+def test_the_address_of_a_key_gives_its_name_back(kid: str) -> None:
+    (found,) = discover(access(MemoryServer({**OFFER, KEYS: key_set(jwk(FIRST, kid))}))).keys
+    assert found.key.name == f"{kid}.rsa.pub" == key_name(found.url)
 
 
 def test_keys_of_a_release_come_from_the_distribution() -> None:

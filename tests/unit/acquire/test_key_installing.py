@@ -23,7 +23,7 @@ ROOT = PurePosixPath("/")
 
 
 def offered(name: str, pem: bytes) -> DiscoveredKey:
-    return DiscoveredKey(parse_public_key(name, pem), f"https://issuer.example/keys#{name}", "https://packages.example/os")
+    return DiscoveredKey(parse_public_key(name, pem), f"https://packages.example/os/{name}", "https://packages.example/os")
 
 
 BOTH = (offered("first.rsa.pub", FIRST), offered("second.rsa.pub", SECOND))

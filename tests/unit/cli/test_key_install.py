@@ -45,7 +45,7 @@ def test_keys_are_written_and_then_present(session: Session) -> None:
     assert session.run("key", "install", *words, "--pin", FINGERPRINT) == f"present  {path}  {FINGERPRINT}  {OS}\n"
     assert path.stat() == before
     assert json.loads(session.run("key", "install", *words, "--json")) == [
-        {"path": str(path), "fingerprint": FINGERPRINT, "url": f"{KEYS}#os.rsa.pub", "repository": OS, "written": False}
+        {"path": str(path), "fingerprint": FINGERPRINT, "url": f"{OS}/os.rsa.pub", "repository": OS, "written": False}
     ]
 
 

@@ -21,8 +21,7 @@ class LockedKey(NamedTuple):
     content: str
     """PEM."""
     discovered: bool = False
-    """A repository offered it and the definition does not list it; its file name is then the last component of `url`, or
-    what stands there behind `#`.  Ours."""
+    """A repository offered it and the definition does not list it.  Ours."""
 
 
 class LockedRepository(NamedTuple):

@@ -120,8 +120,7 @@ def locked_keyring(lock: Lock, configuration: ImageConfiguration, access: Access
             message = f"the lock holds another key `{key.url}` than the definition pins"
             raise VerificationError(message, reason="key-digest-mismatch", origin=entry.origin)
         keys.append((key_name(entry.location), content))
-    discovered = [key for key in lock.keyring if key.discovered]
-    keys += ((key.url.rpartition("#")[2] if "#" in key.url else key_name(key.url), key.content.encode()) for key in discovered)
+    keys += ((key_name(key.url), key.content.encode()) for key in lock.keyring if key.discovered)
     return parse_keys(keys, access.store)
 
 

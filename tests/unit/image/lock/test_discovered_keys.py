@@ -71,7 +71,7 @@ def test_without_the_wish_nobody_is_asked_and_nothing_is_trusted() -> None:
 def test_a_discovered_key_is_named_and_stays_out_of_the_image() -> None:
     shop = Distant()
     found = shop.discovering()
-    assert [item.url for item in found.discovered] == [f"{KEYS}#sample.rsa.pub"]
+    assert [item.url for item in found.discovered] == [f"{OS}/sample.rsa.pub"]
     fingerprint = found.keyring.keys[0].fingerprint
     assert f"trusting the key `sample.rsa.pub` ({fingerprint}), as `{OS}` offers it" in found.notices
     assert keys_in_image(shop, found) == []
@@ -99,7 +99,7 @@ def test_the_lock_pins_what_was_discovered() -> None:
     content = write_lock(shop.lock_of(found))
     (row,) = json.loads(content)["contents"]["keyring"]
     pem = sample_signer().public_key().decode()
-    url = f"{KEYS}#sample.rsa.pub"
+    url = f"{OS}/sample.rsa.pub"
     assert row == {"name": url.removeprefix("https://"), "url": url, "content": pem, "discovered": True}
     lock = parse_lock(content)
     assert write_lock(lock) == content
