@@ -67,66 +67,80 @@ def discover_keys(repositories: Iterable[Repository], archs: Iterable[str], acce
     """
     faults = FaultCollector.empty()
     found: dict[str, DiscoveredKey] = {}
-    remarks: list[str] = []
-    architectures = tuple(archs)
+    asking = _Asking(tuple(archs), access)
     for repository in repositories:
         if repository.is_local:
             continue
         try:
-            for item in _offered(repository, architectures, access, remarks):
+            for item in asking.offered(repository):
                 found.setdefault(item.key.name, item)
                 Keyring.of((found[item.key.name].key, item.key))
         except ApkilnError as fault:
             for single in fault.faults if isinstance(fault, FaultGroup) else (fault,):
                 faults.add(single.located(Origin(source=repository.url)))
     faults.raise_if_any()
-    return Discovery(tuple(found[name] for name in sorted(found)), tuple(dict.fromkeys(remarks)))
+    return Discovery(tuple(found[name] for name in sorted(found)), tuple(dict.fromkeys(asking.remarks)))
 
 
-def _offered(repository: Repository, archs: tuple[str, ...], access: Access, remarks: list[str]) -> Iterator[DiscoveredKey]:
-    if not repository.url.lower().startswith("https://"):
-        raise UsageError(
-            f"repository `{repository.url}` comes over plain http: keys that it offers cannot be trusted",
-            reason="discovery-not-https",
-            origin=Origin(source=repository.url),
-            hint="use https, or list the key with its SHA-256 and leave discovery out",
-        )
-    count = 0
-    for item in (*_of_releases(repository, archs, access, remarks), *_of_key_set(repository, access, remarks)):
-        count += 1
-        yield item
-    if not count:
-        remarks.append(f"repository `{repository.url}` offers no keys")
+class _Asking:
+    """One run over all repositories; every address is fetched once."""
 
+    def __init__(self, archs: tuple[str, ...], access: Access) -> None:
+        self._archs = archs
+        self._access = access
+        self._documents: dict[str, bytes | None] = {}
+        self._keys: dict[str, PublicKey] = {}
+        self.remarks: list[str] = []
 
-def _of_releases(repository: Repository, archs: tuple[str, ...], access: Access, remarks: list[str]) -> Iterator[DiscoveredKey]:
-    match = _ALPINE.fullmatch(repository.url)
-    content = _document(RELEASES, access, LARGEST_RELEASES) if match is not None else None
-    if match is None or content is None:
-        return
-    for arch in archs:
-        addresses = parse_release_keys(content, match[1], arch, RELEASES)
-        if addresses is None:
-            remarks.append(f"{RELEASES} has no branch `{match[1]}`")
+    def offered(self, repository: Repository) -> tuple[DiscoveredKey, ...]:
+        """What one repository offers."""
+        if not repository.url.lower().startswith("https://"):
+            raise UsageError(
+                f"repository `{repository.url}` comes over plain http: keys that it offers cannot be trusted",
+                reason="discovery-not-https",
+                origin=Origin(source=repository.url),
+                hint="use https, or list the key with its SHA-256 and leave discovery out",
+            )
+        found = (*self._of_releases(repository), *self._of_key_set(repository))
+        if not found:
+            self.remarks.append(f"repository `{repository.url}` offers no keys")
+        return found
+
+    def _of_releases(self, repository: Repository) -> Iterator[DiscoveredKey]:
+        match = _ALPINE.fullmatch(repository.url)
+        content = self._document(RELEASES, LARGEST_RELEASES) if match is not None else None
+        if match is None or content is None:
             return
-        for address in addresses:
-            (key,) = load_keyring([KeySource(address)], access).keys
-            yield DiscoveredKey(key, redact_url(address), repository.url)
+        for arch in self._archs:
+            addresses = parse_release_keys(content, match[1], arch, RELEASES)
+            if addresses is None:
+                self.remarks.append(f"{RELEASES} has no branch `{match[1]}`")
+                return
+            for address in addresses:
+                yield DiscoveredKey(self._key(address), redact_url(address), repository.url)
 
+    def _of_key_set(self, repository: Repository) -> Iterator[DiscoveredKey]:
+        if repository.layout is Layout.INDEX:
+            return
+        location = repository.generation_location(CONFIGURATION)
+        content = self._document(location, LARGEST_CONFIGURATION)
+        if content is None:
+            return
+        address = parse_key_configuration(content, redact_url(location))
+        offered = parse_key_set(self._document(address, LARGEST_KEY_SET, needed=True) or b"", address)
+        self.remarks.extend(f"{address}: {remark}" for remark in offered.remarks)
+        for key in offered.keys:
+            yield DiscoveredKey(key, f"{repository.url}/{quote(key.name, safe=_PLAIN)}", repository.url)
 
-def _of_key_set(repository: Repository, access: Access, remarks: list[str]) -> Iterator[DiscoveredKey]:
-    if repository.layout is Layout.INDEX:
-        return
-    location = repository.generation_location(CONFIGURATION)
-    content = _document(location, access, LARGEST_CONFIGURATION)
-    if content is None:
-        return
-    address = parse_key_configuration(content, redact_url(location))
-    document = _document(address, access, LARGEST_KEY_SET, needed=True)
-    offered = parse_key_set(document or b"", address)
-    remarks.extend(f"{address}: {remark}" for remark in offered.remarks)
-    for key in offered.keys:
-        yield DiscoveredKey(key, f"{repository.url}/{quote(key.name, safe=_PLAIN)}", repository.url)
+    def _key(self, address: str) -> PublicKey:
+        if address not in self._keys:
+            (self._keys[address],) = load_keyring([KeySource(address)], self._access).keys
+        return self._keys[address]
+
+    def _document(self, location: str, limit: int, *, needed: bool = False) -> bytes | None:
+        if location not in self._documents:
+            self._documents[location] = _document(location, self._access, limit, needed=needed)
+        return self._documents[location]
 
 
 def _document(location: str, access: Access, limit: int, *, needed: bool = False) -> bytes | None:

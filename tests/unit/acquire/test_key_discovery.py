@@ -82,6 +82,15 @@ def test_several_repositories_and_the_same_key_twice() -> None:
     assert found.remarks == ("repository `https://packages.example/none` offers no keys",)
 
 
+def test_no_address_is_asked_twice() -> None:
+    server = MemoryServer(OFFER)
+    server.put("https://packages.example/more/apk-configuration", OFFER[CONFIGURATION])
+    lines = (ALPINE, ALPINE.replace("main", "community"), OS, f"@tag {OS}", "https://packages.example/more")
+    assert names(discover(access(server), *lines)) == ["first.rsa.pub", "second.rsa.pub"]
+    urls = [asked.url for asked in server.asked]
+    assert sorted(urls) == sorted(set(urls))
+
+
 def test_local_repositories_are_not_asked() -> None:
     server = MemoryServer(OFFER)
     assert discover(access(server), "./repo", "/srv/repo") == Discovery()
