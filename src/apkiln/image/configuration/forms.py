@@ -101,8 +101,6 @@ def line(text: str) -> str:
 def repository(text: str) -> str:
     """A line of `/etc/apk/repositories` as users write it."""
     address = text.partition(" ")[2] if text.startswith("@") else text
-    if not text.startswith("@") and " " in text.strip():
-        return f"`{text}` holds a space: only `@tag` stands before an address"
     return line(text) or ("" if address.strip() else f"`{text}` names no repository")
 
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 from apkiln.core import canonical_json
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
+from apkiln.core.errors import FaultCollector, FormatError
 from apkiln.core.origin import Origin
 from apkiln.core.secret import redact_url
 from apkiln.core.value import replace
@@ -96,10 +97,24 @@ def document(configuration: ImageConfiguration) -> Document:
 
 
 def render_yaml(configuration: ImageConfiguration) -> str:
-    """The definition as YAML text."""
+    """The definition as YAML text.
+
+    FormatError `bad-value`: repositories with a space that does not follow a tag; apko reads and overlays such lines, and
+    refuses to write them too.
+    """
     from apkiln.formats.yamlnode.writer import write
 
+    _refuse_spaces(configuration.contents)
     return write(document(configuration))
+
+
+def _refuse_spaces(contents: Contents) -> None:
+    faults = FaultCollector.empty()
+    for entry in (*contents.build_repositories, *contents.runtime_repositories, *contents.repositories):
+        if not entry.text.startswith("@") and " " in entry.text.strip():
+            message = f"`{entry.redacted}` holds a space: only `@tag` stands before an address"
+            faults.add(FormatError(message, reason="bad-value", origin=entry.origin))
+    faults.raise_if_any()
 
 
 def definition_digest(configuration: ImageConfiguration) -> Digest:

@@ -158,7 +158,6 @@ def test_a_service_may_have_a_script_of_several_lines() -> None:
         ("{build_repositories: [r]}", "no-repositories"),
         ("{repositories: ['']}", "bad-value"),
         ("{repositories: ['@tag ']}", "bad-value"),
-        ("{repositories: ['a b']}", "bad-value"),
         ("{repositories: [-x]}", "nothing-to-remove"),
         ("{repositories: [r], packages: [-x]}", "nothing-to-remove"),
         ("{repositories: [r], packages: ['']}", "bad-value"),

@@ -315,3 +315,10 @@ def test_the_schema_accepts_every_definition_that_is_shown(definition: ImageConf
     from jsonschema import Draft202012Validator
 
     assert list(Draft202012Validator(json_schema()).iter_errors(document(definition))) == []
+
+
+def test_repositories_with_a_space_are_read_and_not_written() -> None:
+    found = read(b"contents: {repositories: [a b, '@t c', d e]}\n")
+    with pytest.raises(ApkilnError) as caught:
+        render_yaml(found)
+    assert [fault.reason for fault in caught.value.faults] == ["bad-value", "bad-value"]  # type: ignore[attr-defined]
