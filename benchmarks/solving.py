@@ -3,6 +3,7 @@ inside a process, for 5,000 and 200,000 packages; and worlds full of conflicts, 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import shutil
 import sys
@@ -20,6 +21,7 @@ from apkiln.acquire.index_tables import table_of
 from apkiln.acquire.keyring import fingerprint
 from apkiln.acquire.repositories import Trust
 from apkiln.acquire.verified_indexes import Judge, verified_index
+from apkiln.cli.main import COLLECTED_OBJECTS
 from apkiln.core.arch import Arch
 from apkiln.core.digest import Digest
 from apkiln.core.errors import UnsatisfiableError
@@ -142,7 +144,11 @@ class _FirstSight:
 
 
 def dense(rounds: int) -> dict[str, Summary]:
-    """The complete search: 20 versions of each name, hardly two of which go together, or that have no solution and why."""
+    """The complete search: 20 versions of each name, hardly two of which go together, or that have no solution and why.
+
+    The collector of cycles is set as the command sets it.
+    """
+    gc.set_threshold(COLLECTED_OBJECTS, 20, 20)
     variants = []
     for spoiler in (None, Spoiler.BOUNDS, Spoiler.SETS, Spoiler.WHEEL):
         for names in DENSE:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-_OBJECTS = 50_000
+COLLECTED_OBJECTS = 50_000
 """New objects after which the collector of cycles looks at them; values here form none, and its usual 700 slow every start."""
 
 
@@ -38,7 +38,7 @@ def run() -> NoReturn:
     import gc
     import os
 
-    gc.set_threshold(_OBJECTS, 20, 20)
+    gc.set_threshold(COLLECTED_OBJECTS, 20, 20)
     code = main()
     try:
         sys.stdout.flush()
