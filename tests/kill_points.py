@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,15 +171,17 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(about: str | None, make: Callable[[Path], Path], scenarios: Sequence[Scenario]) -> int:
+    """The program: the rounds of all scenarios in a workspace that `make` makes, printed; exit code."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50, help="rounds of each command (default 50)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the moments (default: the time)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     with tempfile.TemporaryDirectory() as directory:
-        found = list(rounds(workspace(Path(directory, "home")), arguments.rounds, arguments.seed))
-    return report(found, SCENARIOS)
+        Path(directory).chmod(0o755)  # steps of builds may run as another user
+        found = list(rounds(make(Path(directory, "home")), arguments.rounds, arguments.seed, scenarios))
+    return report(found, scenarios)
 
 
 def report(found: Sequence[Round], scenarios: Sequence[Scenario]) -> int:
@@ -194,4 +196,4 @@ def report(found: Sequence[Round], scenarios: Sequence[Scenario]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, workspace, SCENARIOS))

@@ -6,15 +6,12 @@ whole, and the next run ends well on the same cache and clears what the killed o
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 from tests.build_workshop import make_fixture
-from tests.kill_points import Scenario, report, rounds
+from tests.kill_points import Scenario, main
 
 DEFINITION = """package: {name: demo, version: "1.0", epoch: 0, description: a demo, copyright: [{license: MIT}]}
 environment: {contents: {packages: [busybox]}}
@@ -58,17 +55,5 @@ def workspace(home: Path) -> Path:
     return home
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=50, help="rounds of each command (default 50)")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the moments (default: the time)")
-    arguments = parser.parse_args()
-    print(f"seed {arguments.seed}")
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory).chmod(0o755)
-        found = list(rounds(workspace(Path(directory, "home")), arguments.rounds, arguments.seed, SCENARIOS))
-    return report(found, SCENARIOS)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, workspace, SCENARIOS))
