@@ -8,6 +8,7 @@ from typing import TypeAlias
 from apkiln.core.errors import ConfigurationError, FaultCollector
 from apkiln.core.named_tuple import NamedTuple
 from apkiln.core.origin import Origin
+from apkiln.formats.archive.path import resolve_target
 from apkiln.package.definition.model import PackageDefinition, Step
 from apkiln.package.evaluation.conditions import evaluate
 from apkiln.package.evaluation.defaults import WORKSPACE
@@ -139,16 +140,8 @@ def _placed(directory: str, name: str) -> str | None:
         directory, name = "", name.removeprefix("/")
     elif ".." not in name.split("/"):
         return None if "\0" in name else name
-    parts: list[str] = []
-    for part in f"{directory}/{name}".split("/"):
-        if part == "..":
-            if not parts:
-                return None
-            parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
-    path = "/" + "/".join(parts)
-    return path.removeprefix(f"{WORKSPACE}/") if path.startswith(f"{WORKSPACE}/") and "\0" not in name else None
+    path, inside = resolve_target("", f"{directory}/{name}"), f"{WORKSPACE.removeprefix('/')}/"
+    return path.removeprefix(inside) if path is not None and path.startswith(inside) else None
 
 
 def series_names(content: str, origin: Origin) -> tuple[str, ...]:
